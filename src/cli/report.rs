@@ -1,0 +1,154 @@
+//! What `train` says when it has ended: the JSON object, and the same for people.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::eval::Metrics;
+use crate::loss::Task;
+use crate::problem::Problem;
+use crate::strategy::{Choice, StrategyKind};
+use crate::sync::Float;
+use crate::threads::Team;
+use crate::train::{Outcome, Stop};
+
+/// A run and what it came to.
+pub struct Summary<'a, F> {
+    pub problem: &'a Problem<'a>,
+    pub choice: &'a Choice,
+    pub team: &'a Team,
+    pub outcome: &'a Outcome<F>,
+    pub train: Metrics,
+    pub load_seconds: f64,
+    pub model: &'a Path,
+}
+
+/// The keys of `--json`; what does not apply is null.
+#[derive(Serialize)]
+pub struct Report<'a> {
+    task: Task,
+    n: usize,
+    d: u64,
+    nnz: usize,
+    loss: &'a str,
+    l2: f64,
+    l1: f64,
+    strategy: &'a str,
+    update: &'a str,
+    memory: Option<&'a str>,
+    threads: usize,
+    /// The processor of each worker.
+    cpus: Vec<Option<usize>>,
+    epochs: u64,
+    updates: u64,
+    load_seconds: f64,
+    train_seconds: f64,
+    eval_seconds: f64,
+    objective: f64,
+    dual: Option<f64>,
+    gap: Option<f64>,
+    train_accuracy: Option<f64>,
+    test_accuracy: Option<f64>,
+    train_rmse: Option<f64>,
+    test_rmse: Option<f64>,
+    stop: Stop,
+    halvings: u32,
+    model: String,
+}
+
+impl<'a> Report<'a> {
+    pub fn new<F: Float>(summary: &Summary<'a, F>) -> Self {
+        let Summary { problem, choice, team, outcome, train, load_seconds, model } = summary;
+        let (data, certificate, test) = (problem.data(), outcome.certificate, outcome.test.unwrap_or_default());
+        Self {
+            task: problem.loss().task(),
+            n: data.n_rows(),
+            d: data.numbering().n_columns(),
+            nnz: data.n_nonzeros(),
+            loss: problem.loss().name(),
+            l2: problem.penalty().l2,
+            l1: problem.penalty().l1,
+            strategy: choice.strategy.name(),
+            update: choice.update.name(),
+            memory: (choice.strategy == StrategyKind::Hogwild).then(|| choice.sharing.name()),
+            threads: team.n_workers(),
+            cpus: team.cpus().to_vec(),
+            epochs: outcome.progress.epoch,
+            updates: outcome.progress.updates,
+            load_seconds: *load_seconds,
+            train_seconds: outcome.progress.train_seconds,
+            eval_seconds: outcome.progress.eval_seconds,
+            objective: certificate.objective,
+            dual: certificate.dual.filter(|dual| dual.is_finite()),
+            gap: certificate.gap().filter(|gap| gap.is_finite()),
+            train_accuracy: train.accuracy,
+            test_accuracy: test.accuracy,
+            train_rmse: train.rmse,
+            test_rmse: test.rmse,
+            stop: outcome.stop,
+            halvings: outcome.halvings,
+            model: model.display().to_string(),
+        }
+    }
+}
+
+impl<F: Float> Summary<'_, F> {
+    /// A line a figure.
+    pub fn text(&self) -> String {
+        let Self { problem, choice, team, outcome, train, load_seconds, model } = self;
+        let (data, penalty, progress) = (problem.data(), problem.penalty(), outcome.progress);
+        let mut text = String::new();
+        let mut line = |name: &str, value: String| {
+            let _ = writeln!(text, "{name:<11} {value}"); // writing to a String cannot fail
+        };
+        line(
+            "data",
+            format!(
+                "{}: {} rows, {} features, {} non-zeros",
+                data.name(),
+                data.n_rows(),
+                data.numbering().n_columns(),
+                data.n_nonzeros()
+            ),
+        );
+        let mut what = format!("{}, l2 = {:.4e}", problem.loss().name(), penalty.l2);
+        if penalty.l1 > 0.0 {
+            let _ = write!(what, ", l1 = {:.4e}", penalty.l1);
+        }
+        line("problem", what);
+        let memory =
+            if choice.strategy == StrategyKind::Hogwild { format!(", {} memory", choice.sharing.name()) } else { String::new() };
+        let plural = if team.n_workers() == 1 { "" } else { "s" };
+        line(
+            "method",
+            format!("{} x {}{memory}, {} thread{plural}", choice.strategy.name(), choice.update.name(), team.n_workers()),
+        );
+        line("objective", format!("{:.10}", outcome.certificate.objective));
+        if let Some(gap) = outcome.certificate.gap().filter(|gap| gap.is_finite()) {
+            line("gap", format!("{gap:.2e} of it at most lies above the optimum (certified)"));
+        }
+        let judged = |metrics: &Metrics| match problem.loss().task() {
+            Task::Classification => metrics.accuracy.map(|share| format!("{:.2} % of rows right", 100.0 * share)),
+            Task::Regression => metrics.rmse.map(|rmse| format!("root mean squared error {rmse:.6}")),
+        };
+        if let Some(judged) = judged(train) {
+            line("training", judged);
+        }
+        if let Some(judged) = outcome.test.as_ref().and_then(judged) {
+            line("test", judged);
+        }
+        line(
+            "seconds",
+            format!(
+                "{load_seconds:.3} to load, {:.3} to train ({} epochs), {:.3} to evaluate",
+                progress.train_seconds, progress.epoch, progress.eval_seconds
+            ),
+        );
+        if outcome.halvings > 0 {
+            line("step size", format!("halved {} times after the objective had exploded", outcome.halvings));
+        }
+        line("model", model.display().to_string());
+        text
+    }
+}

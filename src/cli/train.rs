@@ -1,0 +1,379 @@
+//! `unfenced train`: read, check, run, save, report.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::cli::progress::Bar;
+use crate::cli::report::{Report, Summary};
+use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, warn};
+use crate::data::{Dataset, FeatureNumbers, open};
+use crate::error::{Error, Result};
+use crate::eval::{HeldOut, metrics};
+use crate::loss::{self, Loss};
+use crate::model::Model;
+use crate::penalty::Penalty;
+use crate::problem::Problem;
+use crate::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
+use crate::sync::{Float, Ordering};
+use crate::threads::{Team, Topology};
+use crate::train::{
+    Checkpoints, Fingerprint, History, Limits, Observer, Outcome, Patience, Plan, Progress, Schedule, Stop, default_step_size,
+    resume, train,
+};
+
+/// Rows in a batch unless asked otherwise.
+const BATCH: usize = 64;
+/// Epochs after which a run without other limits gives up.
+const MOST_EPOCHS: u64 = 1000;
+/// The relative duality gap that is good enough unless asked otherwise.
+const GAP: f64 = 1e-3;
+
+/// Train a model and save it.
+#[derive(Args)]
+pub struct Train {
+    /// A store, or LIBSVM text (also .gz .bz2 .zst .xz), or a SciPy .npz with an array y.
+    data: PathBuf,
+    /// Rows to measure accuracy on, not trained on.
+    #[arg(long, value_name = "DATA")]
+    test: Option<PathBuf>,
+    /// What an example costs [default: hinge for two labels, squared for other numbers].
+    #[arg(long, value_parser = names(loss::ALL.map(Loss::name)))]
+    loss: Option<String>,
+    /// LIBLINEAR's C: l2 = 1/(C n) [default: 1].
+    #[arg(long, value_name = "C", conflicts_with = "l2")]
+    c: Option<f64>,
+    /// Strength of |w|^2 / 2.
+    #[arg(long, value_name = "X")]
+    l2: Option<f64>,
+    /// Strength of |w|_1; alone it means no l2.
+    #[arg(long, value_name = "X")]
+    l1: Option<f64>,
+    /// How workers share the weights.
+    #[arg(long, default_value = "hogwild", value_parser = names(StrategyKind::ALL.iter().map(|kind| kind.name())))]
+    strategy: String,
+    /// What one example changes [default: sdca, or adagrad where there is no l2].
+    #[arg(long, value_parser = names(UpdateKind::ALL.iter().map(|kind| kind.name())))]
+    update: Option<String>,
+    /// How hogwild's workers add to a weight [default: wild].
+    #[arg(long, value_parser = names(Sharing::ALL.iter().map(|kind| kind.name())))]
+    memory: Option<String>,
+    /// Workers [default: the physical cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Leave the workers to the operating system's scheduler.
+    #[arg(long)]
+    no_pin: bool,
+    /// First step size of sgd and adagrad [default: from the data].
+    #[arg(long, value_name = "X")]
+    step_size: Option<f64>,
+    /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: decay for sgd, constant for adagrad].
+    #[arg(long, value_parser = names(Schedule::ALL.iter().map(|kind| kind.name())))]
+    schedule: Option<String>,
+    /// Rows in a step of minibatch [default: 64].
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Fit a constant as well; it is not penalised.
+    #[arg(long)]
+    intercept: bool,
+    /// Number type of the weights.
+    #[arg(long, default_value = "f32", value_parser = names([f32::NAME, f64::NAME]))]
+    precision: String,
+    /// Decides the order of the rows.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Stop when the duality gap is this share of the objective; 0 never stops [default: 1e-3].
+    #[arg(long, value_name = "G")]
+    gap: Option<f64>,
+    /// Stop when the objective is this low.
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    target_objective: Option<f64>,
+    /// Stop after so many epochs [default: 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    epochs: Option<u64>,
+    /// Stop after so many seconds; the epoch under way is finished.
+    #[arg(long, value_name = "SECONDS")]
+    time: Option<f64>,
+    /// Stop when so many evaluations have not improved the test set.
+    #[arg(long, value_name = "N", requires = "test", value_parser = clap::value_parser!(u64).range(1..))]
+    patience: Option<u64>,
+    /// Where to save the model [default: DATA's name up to its first dot, .model, in this folder].
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Write a JSON line for each evaluation.
+    #[arg(long, value_name = "FILE.jsonl")]
+    history: Option<PathBuf>,
+    /// Save the state of the run in this folder, to go on from.
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Go on from the checkpoint.
+    #[arg(long, requires = "checkpoint")]
+    resume: bool,
+    /// Print one JSON object instead of a summary.
+    #[arg(long)]
+    json: bool,
+    /// No progress bar, no summary.
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn names(names: impl IntoIterator<Item = &'static str>) -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(names)
+}
+
+/// The options, checked against each other and against the data.
+struct Settings {
+    loss: &'static dyn Loss,
+    penalty: Penalty,
+    choice: Choice,
+    step_size: Option<f64>,
+    schedule: Schedule,
+    limits: Limits,
+    /// Whether ending by epochs or time is ending too early.
+    tolerance_asked: bool,
+    model: PathBuf,
+}
+
+impl Train {
+    pub fn run(self) -> Result<u8> {
+        let n_cores = Topology::of_this_machine().n_cores();
+        let sequential = self.strategy == StrategyKind::Sequential.name();
+        let n_workers = self.threads.map_or(if sequential { 1 } else { n_cores }, usize::from);
+        self.check_alone(sequential)?;
+        let team = Team::new(n_workers, !self.no_pin)?;
+        if n_workers > n_cores {
+            warn(&format!("{n_workers} threads on {n_cores} cores: they take turns, and timings say little about sharing"));
+        }
+
+        let started = Instant::now();
+        let data = team.install(|| open(&self.data, FeatureNumbers::Auto, self.seed))?;
+        Model::check_size(&data)?;
+        let settings = self.settings(&data)?;
+        let test = self.test.as_ref().map(|path| team.install(|| open(path, FeatureNumbers::Auto, self.seed))).transpose()?;
+        let problem = team.install(|| Problem::new(&data, settings.loss, settings.penalty, self.intercept))?;
+        let held_out = test.as_ref().map(|test| HeldOut::new(test, &data, problem.loss(), problem.classes())).transpose()?;
+        let load_seconds = started.elapsed().as_secs_f64();
+        self.check_writable(&settings)?;
+
+        let run = match self.precision.as_str() {
+            "f64" => Self::fit::<f64>,
+            _ => Self::fit::<f32>,
+        };
+        run(&self, &problem, &settings, &team, held_out.as_ref(), load_seconds)
+    }
+
+    /// Refuses what no data could make right.
+    fn check_alone(&self, sequential: bool) -> Result<()> {
+        let usage = |what: &str| Err(Error::Usage(what.into()));
+        let positive = |value: Option<f64>| value.is_none_or(|value| value > 0.0 && value.is_finite());
+        if !positive(self.c) || !positive(self.step_size) || !positive(self.time) {
+            return usage("--c, --step-size and --time want numbers above 0");
+        }
+        if !self.gap.is_none_or(|gap| (0.0..1.0).contains(&gap)) {
+            return usage("--gap wants a share from 0 to 1, such as 1e-3");
+        }
+        if self.target_objective.is_some_and(f64::is_nan) {
+            return usage("--target-objective wants a number");
+        }
+        if self.memory.is_some() && self.strategy != StrategyKind::Hogwild.name() {
+            return usage(&format!("--memory is for --strategy hogwild; {} has a memory of its own", self.strategy));
+        }
+        if self.batch.is_some() && self.strategy != StrategyKind::Minibatch.name() {
+            return usage(&format!("--batch is for --strategy minibatch; {} steps on one row at a time", self.strategy));
+        }
+        if sequential && self.threads.is_some_and(|n| n > 1) {
+            return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
+        }
+        Ok(())
+    }
+
+    fn settings(&self, data: &Dataset) -> Result<Settings> {
+        let named = |name: &str| loss::named(name).ok_or_else(|| Error::Usage(format!("{name} is no loss")));
+        let loss = named(self.loss.as_deref().unwrap_or_else(|| suggested_loss(data)))?;
+        let n = data.n_rows() as f64;
+        let l2 = match (self.l2, self.c, self.l1) {
+            (Some(l2), ..) => l2,
+            (None, Some(c), _) => 1.0 / (c * n),
+            (None, None, Some(_)) => 0.0,
+            (None, None, None) => 1.0 / n,
+        };
+        let penalty = Penalty { l2, l1: self.l1.unwrap_or(0.0) };
+
+        let kind = |names: &[StrategyKind]| names.iter().copied().find(|kind| kind.name() == self.strategy);
+        let strategy = kind(StrategyKind::ALL).unwrap_or(StrategyKind::Hogwild);
+        let gradients = strategy == StrategyKind::Minibatch || l2 == 0.0;
+        let suggested = if gradients { UpdateKind::Adagrad } else { UpdateKind::Sdca };
+        let update =
+            UpdateKind::ALL.iter().copied().find(|kind| self.update.as_deref() == Some(kind.name())).unwrap_or(suggested);
+        if update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
+            return Err(Error::Usage(
+                "--step-size and --schedule are for sgd and adagrad; sdca's steps are exact: leave them out, or add --update sgd"
+                    .into(),
+            ));
+        }
+        let sharing =
+            Sharing::ALL.iter().copied().find(|kind| self.memory.as_deref() == Some(kind.name())).unwrap_or(Sharing::Wild);
+        let choice = Choice { strategy, update, sharing, batch: self.batch.unwrap_or(BATCH), seed: self.seed };
+        let suggested = if update == UpdateKind::Sgd { Schedule::Decay } else { Schedule::Constant };
+        let schedule =
+            Schedule::ALL.iter().copied().find(|kind| self.schedule.as_deref() == Some(kind.name())).unwrap_or(suggested);
+
+        let limited = self.epochs.is_some() || self.time.is_some() || self.patience.is_some();
+        let limits = Limits {
+            gap: Some(self.gap.unwrap_or(GAP)).filter(|&gap| gap > 0.0),
+            objective: self.target_objective,
+            epochs: Some(self.epochs.unwrap_or(MOST_EPOCHS)),
+            seconds: self.time,
+        };
+        let tolerance_asked = !limited || self.gap.is_some_and(|gap| gap > 0.0) || self.target_objective.is_some();
+        Ok(Settings {
+            loss,
+            penalty,
+            choice,
+            step_size: self.step_size,
+            schedule,
+            limits,
+            tolerance_asked,
+            model: self.model.clone().unwrap_or_else(|| default_model(&self.data)),
+        })
+    }
+
+    /// Better to know before hours of training that the model will have no place.
+    fn check_writable(&self, settings: &Settings) -> Result<()> {
+        let folder = settings.model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if settings.model.is_dir() {
+            return Err(Error::file(&settings.model, "is a folder; the name of a file is wanted for the model"));
+        }
+        if !folder.is_dir() {
+            return Err(Error::file(folder, "is no folder; the model is to be saved there"));
+        }
+        Ok(())
+    }
+
+    fn fit<F: Float>(
+        &self,
+        problem: &Problem,
+        settings: &Settings,
+        team: &Team,
+        held_out: Option<&HeldOut>,
+        load_seconds: f64,
+    ) -> Result<u8> {
+        let mut strategy = strategy::build::<F>(problem, &settings.choice)?;
+        let mut plan = Plan {
+            step_size: settings.step_size.unwrap_or_else(|| default_step_size(problem, &settings.choice)),
+            schedule: settings.schedule,
+            so_far: Progress { epoch: 0, updates: 0, train_seconds: 0.0, eval_seconds: 0.0 },
+        };
+        let fingerprint = self.fingerprint::<F>(problem, settings);
+        if let Some(folder) = self.checkpoint.as_ref().filter(|_| self.resume) {
+            let (state, so_far, step_size) = resume::<F>(folder, &fingerprint)?;
+            strategy.restore(&state)?;
+            plan = Plan { step_size, so_far, ..plan };
+        }
+        let mut limits = settings.limits;
+        let mut patience = self.patience.map(Patience::new);
+        let mut history = self.history.as_ref().map(|path| History::open(path, self.resume)).transpose()?;
+        let mut checkpoints = self.checkpoint.as_ref().map(|folder| Checkpoints::new(folder, fingerprint)).transpose()?;
+        let mut bar = Bar::new(self.quiet, limits.gap.unwrap_or(GAP));
+        let mut observers: Vec<&mut dyn Observer<F>> = vec![&mut limits, &mut bar];
+        observers.extend(patience.as_mut().map(|watch| watch as &mut dyn Observer<F>));
+        observers.extend(history.as_mut().map(|watch| watch as &mut dyn Observer<F>));
+        observers.extend(checkpoints.as_mut().map(|watch| watch as &mut dyn Observer<F>));
+
+        let cancel = team.cancel_flag();
+        // A second handler in one process is refused, which only a test that runs two commands can meet.
+        let _ = ctrlc::set_handler(move || cancel.store(true, Ordering::Relaxed));
+        let outcome = train(problem, strategy.as_mut(), team, plan, held_out, &mut observers)?;
+        self.report(problem, settings, team, &outcome, load_seconds)
+    }
+
+    /// What a resumed run must share with the run that wrote the checkpoint.
+    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings) -> Fingerprint {
+        let choice = &settings.choice;
+        let mut all = vec![
+            ("strategy", choice.strategy.name().to_owned()),
+            ("update", choice.update.name().to_owned()),
+            ("precision", F::NAME.to_owned()),
+            ("seed", choice.seed.to_string()),
+            ("schedule", settings.schedule.name().to_owned()),
+        ];
+        if choice.strategy == StrategyKind::Minibatch {
+            all.push(("batch", choice.batch.to_string()));
+        }
+        all.extend(settings.step_size.map(|step_size| ("step-size", step_size.to_string())));
+        Fingerprint::new(problem, &all)
+    }
+
+    fn report<F: Float>(
+        &self,
+        problem: &Problem,
+        settings: &Settings,
+        team: &Team,
+        outcome: &Outcome<F>,
+        load_seconds: f64,
+    ) -> Result<u8> {
+        Model::new(problem, &outcome.weights, outcome.intercept)?.save(&settings.model)?;
+        let scores = team.install(|| problem.scores(&outcome.weights, outcome.intercept));
+        let summary = Summary {
+            problem,
+            choice: &settings.choice,
+            team,
+            outcome,
+            train: metrics(problem.loss(), &scores, problem.targets()),
+            load_seconds,
+            model: &settings.model,
+        };
+        if self.json {
+            let report = serde_json::to_string(&Report::new(&summary)).map_err(|error| Error::Data(error.to_string()))?;
+            print(&format!("{report}\n"))?;
+        } else if !self.quiet {
+            print(&summary.text())?;
+        }
+        let wanted = settings.limits.gap.unwrap_or(0.0);
+        Ok(match outcome.stop {
+            Stop::Interrupted => {
+                warn("interrupted: the model is that of the last epoch; --checkpoint DIR and --resume would go on from it");
+                INTERRUPTED
+            }
+            Stop::Epochs | Stop::Time if settings.tolerance_asked => {
+                warn(&too_early(outcome, settings, wanted));
+                STOPPED_EARLY
+            }
+            _ => DONE,
+        })
+    }
+}
+
+fn too_early<F>(outcome: &Outcome<F>, settings: &Settings, wanted: f64) -> String {
+    let reached = match outcome.certificate.gap().filter(|gap| gap.is_finite()) {
+        Some(gap) => format!("stopped at a relative gap of {gap:.1e}, where {wanted:.1e} was asked"),
+        None => "stopped before the asked tolerance, with no bound on how far the best is".to_owned(),
+    };
+    let advice = match settings.choice.update {
+        UpdateKind::Sdca => "more --epochs or --time, a larger --l2 (smaller --c) or scaled features help",
+        _ if settings.loss.smoothness().is_none() => {
+            "sgd and adagrad cannot certify the hinge's corner, though their objective may be good: use --update sdca, or stop by \
+             --target-objective"
+        }
+        _ => "more --epochs, another --step-size, or --update sdca help",
+    };
+    format!("{reached}; {advice}")
+}
+
+/// DATA's file name up to its first dot, in the current folder.
+fn default_model(data: &Path) -> PathBuf {
+    let name = data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("unfenced");
+    PathBuf::from(format!("{stem}.model"))
+}
+
+/// Two labels are classes; whole numbers up to a hundred look like classes too, and are then refused with the labels that
+/// were found; anything else is regression.
+fn suggested_loss(data: &Dataset) -> &'static str {
+    match data.labels(100) {
+        Some(labels) if labels.iter().all(|label| label.fract() == 0.0) => "hinge",
+        Some(labels) if labels.len() == 2 => "hinge",
+        _ => "squared",
+    }
+}

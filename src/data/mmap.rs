@@ -1,0 +1,60 @@
+//! Files mapped into memory: the only `unsafe` of the crate's data side.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// A file's bytes, read by the operating system when they are touched. Clones share the mapping.
+#[derive(Debug, Clone)]
+pub struct Mapped(Arc<memmap2::Mmap>);
+
+impl Mapped {
+    /// Maps a regular file for reading.
+    ///
+    /// # Errors
+    /// If it cannot be opened or mapped.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path, "open"))?;
+        // SAFETY: the mapping is private and read-only, so nothing in this process writes to it. Another process that
+        // rewrites the file in place while it is mapped would change bytes under a shared slice, which no program can
+        // prevent; stores are never written in place (they are renamed over), which removes the usual way to do it.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
+        Ok(Self(Arc::new(map)))
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Tells the operating system that the bytes will be read from front to back.
+    pub fn advise_sequential(&self) {
+        #[cfg(unix)]
+        let _ = self.0.advise(memmap2::Advice::Sequential); // advice only: a refusal changes nothing but speed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_mapping_outlives_its_name_and_keeps_its_bytes() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(b"rows").expect("written");
+        let mapped = Mapped::open(file.path()).expect("mapped");
+        let again = mapped.clone();
+        drop((file, mapped));
+        assert_eq!(again.bytes(), b"rows");
+    }
+
+    #[test]
+    fn an_empty_file_maps_to_no_bytes() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        assert!(Mapped::open(file.path()).expect("mapped").bytes().is_empty());
+    }
+}

@@ -1,0 +1,112 @@
+//! One example, and all of them.
+
+use crate::sync::Float;
+
+/// The non-zeros of one example: features in rising order, and their values.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Feature numbers inside this dataset, rising, no two the same.
+    pub indices: &'a [u32],
+    /// The values, one for each index.
+    pub values: &'a [f32],
+}
+
+impl<'a> Row<'a> {
+    /// (feature, value) pairs.
+    #[inline(always)]
+    pub fn iter(self) -> impl Iterator<Item = (usize, f32)> + 'a {
+        self.indices.iter().zip(self.values).map(|(&j, &x)| (j as usize, x))
+    }
+
+    /// w·x in f64, for what is reported. Four sums run side by side, in an order that depends on the row alone.
+    pub fn dot<F: Float>(self, w: &[F]) -> f64 {
+        let product = |(&j, &x): (&u32, &f32)| w[j as usize].to_f64() * f64::from(x);
+        let mut sums = [0.0; 4];
+        let (indices, values) = (self.indices.chunks_exact(4), self.values.chunks_exact(4));
+        let rest: f64 = indices.remainder().iter().zip(values.remainder()).map(product).sum();
+        for (indices, values) in indices.zip(values) {
+            for (sum, pair) in sums.iter_mut().zip(indices.iter().zip(values)) {
+                *sum += product(pair);
+            }
+        }
+        (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+    }
+
+    /// The part of the row whose features lie in `from..to`.
+    pub fn between(self, from: u32, to: u32) -> Row<'a> {
+        let start = self.indices.partition_point(|&j| j < from);
+        let end = start + self.indices[start..].partition_point(|&j| j < to);
+        Row { indices: &self.indices[start..end], values: &self.values[start..end] }
+    }
+
+    /// How many non-zeros there are.
+    pub fn len(self) -> usize {
+        self.indices.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.indices.is_empty()
+    }
+}
+
+/// The examples as three slices (compressed sparse rows): row i is `offsets[i]..offsets[i + 1]` of the other two.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    offsets: &'a [u64],
+    indices: &'a [u32],
+    values: &'a [f32],
+}
+
+impl<'a> Rows<'a> {
+    /// `offsets` has one entry more than there are rows, starts at 0, never falls, and ends at the other slices' length.
+    pub(crate) fn new(offsets: &'a [u64], indices: &'a [u32], values: &'a [f32]) -> Self {
+        Self { offsets, indices, values }
+    }
+
+    /// How many rows there are.
+    pub fn len(self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Row i.
+    #[inline(always)]
+    pub fn row(self, i: usize) -> Row<'a> {
+        let non_zeros = self.offsets[i] as usize..self.offsets[i + 1] as usize;
+        Row { indices: &self.indices[non_zeros.clone()], values: &self.values[non_zeros] }
+    }
+
+    /// All row offsets.
+    pub fn offsets(self) -> &'a [u64] {
+        self.offsets
+    }
+
+    /// All feature numbers, row after row.
+    pub fn indices(self) -> &'a [u32] {
+        self.indices
+    }
+
+    /// All values, row after row.
+    pub fn values(self) -> &'a [f32] {
+        self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_cuts_a_row_by_feature() {
+        let row = Row { indices: &[1, 4, 6, 9], values: &[1.0, 2.0, 3.0, 4.0] };
+        assert_eq!(row.between(2, 9).indices, [4, 6]);
+        assert_eq!(row.between(4, 5).values, [2.0]);
+        assert!(row.between(10, 20).is_empty());
+        assert_eq!(row.between(0, 100).len(), 4);
+    }
+}

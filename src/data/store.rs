@@ -1,0 +1,282 @@
+//! The store (`.unf`): a dataset as it lies in memory, to be mapped.
+//!
+//! ```text
+//! header, 512 bytes   magic, version, byte order, counts, section table (name, offset, bytes, checksum), checksum of all
+//! sections            each at a multiple of 64 bytes: targets f32, row_offsets u64, row_order u32, counts u32,
+//!                     numbers u32, by_number u32, indices u32, values f32
+//! ```
+//!
+//! Opening reads the header and the sections that have an entry a row or a feature, and checks their sums; `indices` and
+//! `values` are only mapped. They are checked by the first pass that reads them ([`crate::problem::Problem::new`]) and,
+//! byte for byte, by [`verify_store`].
+
+use std::ops::Range;
+use std::path::Path;
+
+use bytemuck::Pod;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::data::mmap::Mapped;
+use crate::data::{Column, Dataset, Numbering};
+use crate::error::{Error, Result};
+
+/// The first bytes of a store.
+pub(crate) const MAGIC: &[u8; 8] = b"UNFENCED";
+const VERSION: u32 = 1;
+/// Reads back as another number where bytes have the other order.
+const BYTE_ORDER: u32 = 0x0102_0304;
+const HEADER_BYTES: usize = 512;
+const ALIGNMENT: usize = 64;
+const ENTRY_BYTES: usize = 40;
+const TABLE_START: usize = 64;
+
+/// A section's name, the bytes of one entry, how many entries, and whether opening checks its sum.
+struct Shape {
+    name: &'static str,
+    entry: usize,
+    n: usize,
+    checked: bool,
+}
+
+/// The counts in the header.
+#[derive(Clone, Copy)]
+struct Counts {
+    rows: u64,
+    features: u64,
+    nonzeros: u64,
+    columns: u64,
+    first: u64,
+}
+
+impl Counts {
+    /// The sections in their order, if their sizes can be counted.
+    fn sections(self) -> Option<[Shape; 8]> {
+        let (n, d, nnz) =
+            (usize::try_from(self.rows).ok()?, usize::try_from(self.features).ok()?, usize::try_from(self.nonzeros).ok()?);
+        let section = |name, entry, n, checked| Shape { name, entry, n, checked };
+        Some([
+            section("targets", 4, n, true),
+            section("row_offsets", 8, n.checked_add(1)?, true),
+            section("row_order", 4, n, true),
+            section("counts", 4, d, true),
+            section("numbers", 4, d, true),
+            section("by_number", 4, d, true),
+            section("indices", 4, nnz, false),
+            section("values", 4, nnz, false),
+        ])
+    }
+}
+
+/// Where each section lies: after the header, one after the other, each at a multiple of 64; and the whole length.
+fn places(counts: Counts) -> Option<([(Shape, Range<usize>); 8], usize)> {
+    let mut end = HEADER_BYTES;
+    let mut fits = true;
+    let placed = counts.sections()?.map(|section| {
+        let start = end.checked_next_multiple_of(ALIGNMENT);
+        let stop = section.entry.checked_mul(section.n).zip(start).and_then(|(bytes, start)| start.checked_add(bytes));
+        fits &= stop.is_some();
+        end = stop.unwrap_or(0);
+        (section, start.unwrap_or(0)..end)
+    });
+    fits.then_some((placed, end))
+}
+
+/// Writes a dataset as a store, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_store(data: &Dataset, path: &Path) -> Result<()> {
+    let counts = Counts {
+        rows: data.n_rows() as u64,
+        features: data.n_features() as u64,
+        nonzeros: data.n_nonzeros() as u64,
+        columns: data.numbering.n_columns,
+        first: u64::from(data.numbering.first),
+    };
+    let bytes: [&[u8]; 8] = [
+        bytemuck::cast_slice(&data.targets),
+        bytemuck::cast_slice(&data.offsets),
+        bytemuck::cast_slice(&data.row_order),
+        bytemuck::cast_slice(&data.counts),
+        bytemuck::cast_slice(&data.numbering.numbers),
+        bytemuck::cast_slice(&data.numbering.by_number),
+        bytemuck::cast_slice(&data.indices),
+        bytemuck::cast_slice(&data.values),
+    ];
+    let (places, _) = places(counts).ok_or_else(|| Error::file(path, "the dataset is too large for this machine's addresses"))?;
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    header.extend_from_slice(MAGIC);
+    header.extend_from_slice(&VERSION.to_ne_bytes());
+    header.extend_from_slice(&BYTE_ORDER.to_ne_bytes());
+    for count in [counts.rows, counts.features, counts.nonzeros, counts.columns, counts.first, places.len() as u64] {
+        header.extend_from_slice(&count.to_ne_bytes());
+    }
+    for ((section, place), bytes) in places.iter().zip(bytes) {
+        let mut name = [0u8; 16];
+        name[..section.name.len()].copy_from_slice(section.name.as_bytes());
+        header.extend_from_slice(&name);
+        for number in [place.start as u64, place.len() as u64, xxh3_64(bytes)] {
+            header.extend_from_slice(&number.to_ne_bytes());
+        }
+    }
+    header.resize(HEADER_BYTES - 8, 0);
+    header.extend_from_slice(&xxh3_64(&header).to_ne_bytes());
+    crate::file::write(path, |out| {
+        out.write_all(&header)?;
+        let mut written = HEADER_BYTES;
+        for ((_, place), bytes) in places.iter().zip(bytes) {
+            out.write_all(&[0; ALIGNMENT][..place.start - written])?;
+            out.write_all(bytes)?;
+            written = place.end;
+        }
+        Ok(())
+    })
+}
+
+/// The header of a mapped store, checked against the file's length.
+struct Header {
+    counts: Counts,
+    places: [(Shape, Range<usize>); 8],
+    checksums: [u64; 8],
+}
+
+fn header(path: &Path, file: &Mapped) -> Result<Header> {
+    let wrong = |what: &str| Error::file(path, format!("header: {what}"));
+    let bytes = file.bytes().get(..HEADER_BYTES).ok_or_else(|| wrong("the file is truncated; convert the data again"))?;
+    let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let number = |at: usize| bytemuck::pod_read_unaligned::<u64>(&bytes[at..at + 8]);
+    if !bytes.starts_with(MAGIC) {
+        return Err(wrong("this is no Unfenced store"));
+    }
+    if word(12) == BYTE_ORDER.swap_bytes() {
+        return Err(wrong("the store was written on a machine of the other byte order; convert the data on this one"));
+    }
+    if number(HEADER_BYTES - 8) != xxh3_64(&bytes[..HEADER_BYTES - 8]) {
+        return Err(wrong("its checksum does not match: the file is damaged; convert the data again"));
+    }
+    if word(8) != VERSION {
+        return Err(wrong(&format!("this is format version {}; this program reads version {VERSION}", word(8))));
+    }
+    let counts = Counts { rows: number(16), features: number(24), nonzeros: number(32), columns: number(40), first: number(48) };
+    let placed = places(counts).filter(|(places, _)| {
+        (0..).zip(places).all(|(k, (section, place))| {
+            let entry = TABLE_START + k * ENTRY_BYTES;
+            let name = &bytes[entry..entry + 16];
+            name.starts_with(section.name.as_bytes())
+                && name[section.name.len()..].iter().all(|&byte| byte == 0)
+                && (number(entry + 16), number(entry + 24)) == (place.start as u64, place.len() as u64)
+        })
+    });
+    let (places, end) = placed.ok_or_else(|| wrong("its section table contradicts its counts; convert the data again"))?;
+    if file.bytes().len() != end {
+        let section = places.iter().find(|(_, place)| place.end > file.bytes().len()).map_or("the end", |(s, _)| s.name);
+        return Err(Error::file(
+            path,
+            format!(
+                "section {section}: the file has {} bytes where {end} are wanted: it is truncated or has grown; convert the data again",
+                file.bytes().len()
+            ),
+        ));
+    }
+    let checksums = std::array::from_fn(|k| number(TABLE_START + k * ENTRY_BYTES + 32));
+    Ok(Header { counts, places, checksums })
+}
+
+fn damaged(path: &Path, section: &str, what: &str) -> Error {
+    Error::file(path, format!("section {section}: {what}; convert the data again"))
+}
+
+fn check_sums(path: &Path, file: &Mapped, header: &Header, all: bool) -> Result<()> {
+    for ((section, place), &checksum) in header.places.iter().zip(&header.checksums) {
+        if (all || section.checked) && xxh3_64(&file.bytes()[place.clone()]) != checksum {
+            return Err(damaged(path, section.name, "its checksum does not match: the file is damaged"));
+        }
+    }
+    Ok(())
+}
+
+/// Maps a store. Takes time in the number of rows and features, none in the number of non-zeros.
+pub(crate) fn open(path: &Path) -> Result<Dataset<'static>> {
+    let file = Mapped::open(path)?;
+    let header = header(path, &file)?;
+    check_sums(path, &file, &header, false)?;
+    let Header { counts, places, .. } = header;
+    fn column<T: Pod>(path: &Path, file: &Mapped, (section, place): &(Shape, Range<usize>)) -> Result<Column<'static, T>> {
+        Column::mapped(file, place.clone()).ok_or_else(|| damaged(path, section.name, "it is not aligned"))
+    }
+    let [targets, offsets, row_order, row_counts, numbers, by_number, indices, values] = &places;
+    let data = Dataset {
+        name: path.display().to_string(),
+        targets: column(path, &file, targets)?,
+        offsets: column(path, &file, offsets)?,
+        row_order: column(path, &file, row_order)?,
+        counts: column(path, &file, row_counts)?,
+        indices: column(path, &file, indices)?,
+        values: column(path, &file, values)?,
+        numbering: Numbering {
+            numbers: column(path, &file, numbers)?,
+            by_number: column(path, &file, by_number)?,
+            first: u32::from(counts.first == 1),
+            n_columns: counts.columns,
+        },
+        shuffled: true,
+    };
+    // A matching checksum says that the bytes are those which were written, not that an honest program wrote them.
+    let (n, d, nnz) = (data.n_rows(), data.n_features(), data.n_nonzeros());
+    let numbering = &data.numbering;
+    let below = |entries: &[u32], end: usize| entries.iter().all(|&entry| (entry as usize) < end);
+    if n == 0 || counts.first > 1 {
+        return Err(Error::file(path, "header: no example, or features that start beyond 1; convert the data again"));
+    }
+    if data.offsets[0] != 0 || data.offsets[n] != nnz as u64 || data.offsets.windows(2).any(|pair| pair[0] > pair[1]) {
+        return Err(damaged(path, "row_offsets", "they do not rise from 0 to the number of non-zeros"));
+    }
+    if !below(&data.row_order, n) {
+        return Err(damaged(path, "row_order", "it names a row that is not there"));
+    }
+    if !below(&numbering.by_number, d)
+        || numbering.numbers.iter().any(|&k| u64::from(k.wrapping_sub(numbering.first)) >= counts.columns)
+    {
+        return Err(damaged(path, "numbers", "they name a feature that is not there"));
+    }
+    Ok(data)
+}
+
+/// Checks every byte of a store against its checksums. Damage to what a dataset means (an index that is too large, a value
+/// that is not finite) is found by [`crate::problem::Problem::new`] as well.
+///
+/// # Errors
+/// Names the first section that is damaged.
+pub fn verify_store(path: &Path) -> Result<()> {
+    let file = Mapped::open(path)?;
+    let header = header(path, &file)?;
+    check_sums(path, &file, &header, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_thousand_million_non_zeros_are_placed_without_overflow() {
+        let counts = Counts { rows: 40_000_000, features: 50_000_000, nonzeros: 3_000_000_000, columns: 60_000_000, first: 1 };
+        let (places, end) = places(counts).expect("fits a 64-bit machine");
+        assert_eq!(places[6].1.len(), 12_000_000_000);
+        assert!(places.windows(2).all(|pair| pair[0].1.end <= pair[1].1.start));
+        assert!(places.iter().all(|(_, place)| place.start % ALIGNMENT == 0));
+        assert_eq!(end, places[7].1.end);
+        assert!(end > 24_000_000_000);
+    }
+
+    #[test]
+    fn counts_beyond_all_memory_are_no_overflow() {
+        for rows in [u64::MAX, u64::MAX / 4, u64::MAX / 8] {
+            assert!(places(Counts { rows, features: 1, nonzeros: u64::MAX / 2, columns: 1, first: 0 }).is_none());
+        }
+    }
+
+    #[test]
+    fn the_header_has_room_for_its_table() {
+        assert!(TABLE_START + 8 * ENTRY_BYTES + 8 <= HEADER_BYTES);
+    }
+}

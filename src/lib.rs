@@ -1,0 +1,15 @@
+pub mod cli;
+pub mod data;
+pub mod error;
+pub mod eval;
+pub mod file;
+pub mod loss;
+pub mod model;
+pub mod penalty;
+pub mod problem;
+pub mod strategy;
+pub mod sync;
+pub mod threads;
+pub mod train;
+pub mod update;
+pub mod weights;

@@ -1,0 +1,166 @@
+//! What does one example cost? A [`Loss`] is two scalar functions of the score z = w·x + b and the target y; a
+//! [`DualLoss`] is its convex conjugate and the exact step of one dual variable.
+//!
+//! Fenchel's duality, as Shalev-Shwartz and Zhang use it (Stochastic dual coordinate ascent, JMLR 14, 2013):
+//!
+//! ```text
+//! P(w) =  (1/n) sum_i phi_i(z_i) + penalty(w)                       phi_i(z) = loss(z, y_i)
+//! D(a) = -(1/n) sum_i phi_i*(-a_i) - penalty*((1/n) sum_i a_i x_i)  <= P(w), equal at the optimum,
+//!                                                                   where a_i = -phi_i'(z_i)
+//! ```
+
+mod hinge;
+mod huber;
+mod logistic;
+mod squared;
+mod squared_hinge;
+
+pub use hinge::Hinge;
+pub use huber::Huber;
+pub use logistic::Logistic;
+pub use squared::Squared;
+pub use squared_hinge::SquaredHinge;
+
+/// What targets a loss wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Two classes, inside -1 and +1.
+    Classification,
+    /// Any number.
+    Regression,
+}
+
+/// The cost of a score, a convex function of it.
+pub trait Loss: Send + Sync {
+    /// As `--loss` names it.
+    fn name(&self) -> &'static str;
+    /// What its targets are.
+    fn task(&self) -> Task;
+    /// phi(z).
+    fn value(&self, score: f64, y: f64) -> f64;
+    /// phi'(z); where there is a corner, a subgradient.
+    fn derivative(&self, score: f64, y: f64) -> f64;
+    /// The largest second derivative; `None` where there is a corner.
+    fn smoothness(&self) -> Option<f64>;
+    /// The conjugate, if it is known.
+    fn dual(&self) -> Option<&dyn DualLoss> {
+        None
+    }
+}
+
+/// The convex conjugate of a loss, in terms of the dual variable a.
+pub trait DualLoss: Send + Sync {
+    /// phi*(-a); infinite outside its domain. Scaling an `a` of the domain towards 0 never leaves it.
+    fn conjugate(&self, a: f64, y: f64) -> f64;
+
+    /// The a' that maximises -phi*(-a') - z (a' - a) - (q/2) (a' - a)^2: the exact step of dual coordinate ascent, where q is
+    /// the curvature |x|^2 / (l2 n).
+    fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64;
+}
+
+/// Every loss, as `--loss` offers them.
+pub const ALL: [&dyn Loss; 5] = [&Hinge, &SquaredHinge, &Logistic, &Squared, &Huber];
+
+/// The loss of this name.
+pub fn named(name: &str) -> Option<&'static dyn Loss> {
+    ALL.into_iter().find(|loss| loss.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(loss: &dyn Loss) -> &'static [f64] {
+        match loss.task() {
+            Task::Classification => &[-1.0, 1.0],
+            Task::Regression => &[-3.0, -0.4, 0.0, 2.0],
+        }
+    }
+
+    fn grid(from: f64, to: f64) -> impl Iterator<Item = f64> {
+        (0..=400).map(move |k| from + (to - from) * f64::from(k) / 400.0 + 1e-5)
+    }
+
+    #[test]
+    fn derivatives_agree_with_finite_differences() {
+        for loss in ALL {
+            for &y in targets(loss) {
+                for z in grid(-6.0, 6.0) {
+                    let h = 1e-6;
+                    let slope = (loss.value(z + h, y) - loss.value(z - h, y)) / (2.0 * h);
+                    let error = (slope - loss.derivative(z, y)).abs();
+                    assert!(error < 1e-4, "{} at z {z}, y {y}: {slope} is not {}", loss.name(), loss.derivative(z, y));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn smoothness_bounds_how_fast_the_derivative_rises() {
+        for loss in ALL {
+            let steepest = targets(loss)
+                .iter()
+                .flat_map(|&y| grid(-5.0, 5.0).map(move |z| (loss.derivative(z + 5e-5, y) - loss.derivative(z - 5e-5, y)) / 1e-4))
+                .fold(0.0, f64::max);
+            match loss.smoothness() {
+                Some(bound) => assert!(steepest <= bound + 1e-6 && steepest > 0.9 * bound, "{}: {steepest}", loss.name()),
+                None => assert!(steepest > 100.0, "{} has a corner", loss.name()),
+            }
+        }
+    }
+
+    /// phi*(-a) = max_z -a z - phi(z), by search over a grid.
+    #[test]
+    fn conjugates_are_the_maxima_that_define_them() {
+        for loss in ALL {
+            let dual = loss.dual().expect("every loss so far has one");
+            for &y in targets(loss) {
+                for z in grid(-4.0, 4.0).step_by(20) {
+                    let a = -loss.derivative(z, y);
+                    let searched = grid(-30.0, 30.0)
+                        .flat_map(|coarse| [coarse, z])
+                        .map(|z| -a * z - loss.value(z, y))
+                        .fold(f64::NEG_INFINITY, f64::max);
+                    let known = dual.conjugate(a, y);
+                    assert!((searched - known).abs() < 1e-2 && searched <= known + 1e-9, "{}: {searched} {known}", loss.name());
+                    // Fenchel and Young: equality where a = -phi'(z).
+                    assert!((loss.value(z, y) + known + a * z).abs() < 1e-9, "{} at {z}", loss.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_step_of_a_dual_variable_is_the_best_there_is() {
+        for loss in ALL {
+            let dual = loss.dual().expect("every loss so far has one");
+            for &y in targets(loss) {
+                for (a, score, q) in
+                    [(0.0, 0.3, 0.5), (0.4 * y, -1.0, 2.0), (0.9 * y, 1.5, 0.01), (0.5 * y, 40.0, 1e-3), (0.0, -80.0, 30.0)]
+                {
+                    let a = if dual.conjugate(a, y).is_finite() { a } else { 0.0 };
+                    let gain = |new: f64| -dual.conjugate(new, y) - score * (new - a) - q / 2.0 * (new - a).powi(2);
+                    let best = dual.maximise(a, score, y, q);
+                    assert!(gain(best).is_finite(), "{} leaves its domain: {best}", loss.name());
+                    for other in grid(-8.0, 8.0).chain([best - 1e-4, best + 1e-4, a, 0.0, y]) {
+                        assert!(
+                            gain(best) >= gain(other) - 1e-9,
+                            "{} y {y} a {a} z {score} q {q}: {best} < {other}",
+                            loss.name()
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn huge_scores_cost_finite_numbers() {
+        for loss in ALL {
+            for score in [-1e15, 1e15] {
+                assert!(loss.value(score, 1.0).is_finite() && loss.derivative(score, 1.0).is_finite(), "{}", loss.name());
+            }
+        }
+    }
+}

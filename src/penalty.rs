@@ -1,0 +1,73 @@
+//! What do large weights cost? The elastic net
+//!
+//! ```text
+//! penalty(w) = l2/2 |w|^2 + l1 |w|_1
+//! ```
+//!
+//! with l2 alone (ridge, the support vector machine), l1 alone (lasso) or both.
+
+/// The strengths of the two penalties.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Penalty {
+    /// Strength of |w|^2 / 2.
+    pub l2: f64,
+    /// Strength of |w|_1.
+    pub l1: f64,
+}
+
+impl Penalty {
+    /// penalty(w).
+    pub fn value(&self, w: impl Iterator<Item = f64>) -> f64 {
+        let (squares, sizes) = w.fold((0.0, 0.0), |(squares, sizes), w_j| (squares + w_j * w_j, sizes + w_j.abs()));
+        self.l2 / 2.0 * squares + self.l1 * sizes
+    }
+
+    /// penalty*(v) = 1/(2 l2) sum_j max(|v_j| - l1, 0)^2; without l2 it is 0 where all |v_j| <= l1, else infinite.
+    pub fn conjugate(&self, v: &[f64]) -> f64 {
+        let excess = |v_j: &f64| (v_j.abs() - self.l1).max(0.0);
+        if self.l2 > 0.0 {
+            v.iter().map(|v_j| excess(v_j).powi(2)).sum::<f64>() / (2.0 * self.l2)
+        } else if v.iter().all(|v_j| excess(v_j) == 0.0) {
+            0.0
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// The weights that v stands for in the dual: the gradient of penalty*, soft(v, l1) / l2.
+    pub fn weight(&self, v_j: f64) -> f64 {
+        soft(v_j, self.l1) / self.l2
+    }
+}
+
+/// Soft thresholding: v moved towards 0 by `by`, at most to 0. It is the prox of by |w|_1.
+pub fn soft(v: f64, by: f64) -> f64 {
+    v.signum() * (v.abs() - by).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_conjugate_is_the_maximum_that_defines_it() {
+        for penalty in [Penalty { l2: 0.5, l1: 0.0 }, Penalty { l2: 2.0, l1: 0.3 }] {
+            for v in [-2.0, -0.2, 0.0, 0.7] {
+                let searched = (-8000..=8000)
+                    .map(|k| f64::from(k) / 1000.0)
+                    .map(|w| v * w - penalty.value([w].into_iter()))
+                    .fold(f64::NEG_INFINITY, f64::max);
+                assert!((searched - penalty.conjugate(&[v])).abs() < 1e-6);
+                let w = penalty.weight(v);
+                assert!((v * w - penalty.value([w].into_iter()) - penalty.conjugate(&[v])).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn without_l2_the_conjugate_is_a_wall() {
+        let lasso = Penalty { l2: 0.0, l1: 1.0 };
+        assert_eq!(lasso.conjugate(&[0.5, -1.0]), 0.0);
+        assert_eq!(lasso.conjugate(&[0.5, -1.1]), f64::INFINITY);
+    }
+}

@@ -1,0 +1,46 @@
+//! Hogwild! (Niu, Recht, Re and Wright, NIPS 2011): workers take rows and step, and nobody waits for anybody.
+//!
+//! While a worker computes w·x_i others write, so it may see any mixture of their steps; where rows are sparse, few of those
+//! touch its own features. With `wild` memory an addition can be lost when two workers meet on a coordinate; with `atomic`
+//! memory none is, at several times the price. Rows are dealt anew over the whole dataset in every epoch: whoever is free
+//! takes the next chunk.
+
+use std::cell::Cell;
+
+use crate::strategy::{Job, Pass, Sharing};
+use crate::sync::Float;
+use crate::threads::Ticket;
+use crate::update::Update;
+use crate::weights::Shared;
+
+/// No locks.
+#[derive(Debug)]
+pub struct Hogwild(pub Sharing);
+
+impl<F: Float, U: Update<F>> Pass<F, U> for Hogwild {
+    type Memory = Shared<F>;
+
+    fn pass(&mut self, job: Job<'_>, update: &U, weights: &mut Shared<F>, step_size: F) {
+        match self.0 {
+            Sharing::Wild => race::<F, U, false>(job, update, weights, step_size),
+            Sharing::Atomic => race::<F, U, true>(job, update, weights, step_size),
+        }
+    }
+}
+
+fn race<F: Float, U: Update<F>, const ATOMIC: bool>(job: Job<'_>, update: &U, shared: &Shared<F>, step_size: F) {
+    let Job { problem, team, order } = job;
+    let n_chunks = order.n_chunks(team.n_workers());
+    let ticket = Ticket::new(n_chunks);
+    team.each(|_| {
+        let intercept = Cell::new(F::ZERO);
+        let w = shared.view::<ATOMIC>(&intercept);
+        while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
+            shared.with_intercept(&intercept, || {
+                for i in order.chunk(chunk, n_chunks) {
+                    update.step(problem, i, w, step_size);
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,190 @@
+//! Checkpoints: a run that is killed goes on where it stood.
+//!
+//! Two slots are written in turn. A slot is a magic number, a checksum of the rest, and a safetensors file with the weights,
+//! the intercept, the update's tables, and in its metadata the fingerprint of data and settings and how far the run has
+//! come. Whatever happens while one slot is written, the other is whole.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::error::{Error, Result};
+use crate::problem::Problem;
+use crate::strategy::State;
+use crate::sync::Float;
+use crate::train::{Observer, Progress, Snapshot, Stop};
+
+const MAGIC: &[u8; 8] = b"UNFCKPT1";
+const SLOTS: [&str; 2] = ["slot-0.checkpoint", "slot-1.checkpoint"];
+/// A checkpoint is written when this many times the last one's cost has passed: at most a twentieth of the time.
+const PATIENCE: f64 = 20.0;
+
+/// What a run must have in common with the one that it resumes: settings by name, and a hash of the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint(Vec<(String, String)>);
+
+impl Fingerprint {
+    /// Of a problem, and of further settings that decide the course of the run.
+    pub fn new(problem: &Problem, settings: &[(&str, String)]) -> Self {
+        let data = problem.data();
+        let mut hash = Xxh3::new();
+        hash.update(bytemuck::cast_slice(data.targets()));
+        hash.update(bytemuck::cast_slice(data.counts()));
+        hash.update(bytemuck::cast_slice(data.rows().offsets()));
+        hash.update(bytemuck::cast_slice(problem.squared_norms()));
+        let mut all = vec![
+            ("data".to_owned(), format!("{:016x}", hash.digest())),
+            ("loss".to_owned(), problem.loss().name().to_owned()),
+            ("l2".to_owned(), problem.penalty().l2.to_string()),
+            ("l1".to_owned(), problem.penalty().l1.to_string()),
+            ("intercept".to_owned(), problem.has_intercept().to_string()),
+        ];
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        Self(all)
+    }
+
+    /// The first setting in which two runs differ: its name, here, and there.
+    fn difference<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a str, &'a str)> {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs
+            .filter(|(mine, theirs)| mine != theirs)
+            .map(|(mine, theirs)| (mine.0.as_str(), mine.1.as_str(), theirs.1.as_str()))
+            .next()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct About {
+    fingerprint: Fingerprint,
+    epoch: u64,
+    updates: u64,
+    train_seconds: f64,
+    eval_seconds: f64,
+    step_size: f64,
+}
+
+/// Writes checkpoints while a run goes on, and one when it ends.
+pub struct Checkpoints {
+    folder: PathBuf,
+    fingerprint: Fingerprint,
+    next_slot: usize,
+    written: Instant,
+    cost: f64,
+}
+
+impl Checkpoints {
+    /// Into a folder, which is made if it is not there. The older slot is written first.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn new(folder: &Path, fingerprint: Fingerprint) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
+        let newest = newest_slot(folder).map(|(slot, ..)| slot);
+        let next_slot = newest.map_or(0, |slot| 1 - slot);
+        Ok(Self { folder: folder.to_owned(), fingerprint, next_slot, written: Instant::now(), cost: 0.0 })
+    }
+
+    fn write<F: Float>(&mut self, now: &Snapshot<F>) -> Result<()> {
+        let started = Instant::now();
+        let path = self.folder.join(SLOTS[self.next_slot]);
+        let wrong = |what: String| Error::file(&path, what);
+        let about = About {
+            fingerprint: self.fingerprint.clone(),
+            epoch: now.state.epoch,
+            updates: now.progress.updates,
+            train_seconds: now.progress.train_seconds,
+            eval_seconds: now.progress.eval_seconds,
+            step_size: now.step_size,
+        };
+        let about = serde_json::to_string(&about).map_err(|error| wrong(error.to_string()))?;
+        let bytes = |values: &[F]| -> Vec<u8> { values.iter().flat_map(|value| value.to_f64().to_le_bytes()).collect() };
+        let mut parts =
+            vec![("weights".to_owned(), bytes(&now.state.weights)), ("intercept".to_owned(), bytes(&[now.state.intercept]))];
+        parts.extend(now.state.tables.iter().map(|(name, values)| (format!("table.{name}"), bytes(values))));
+        let tensors: Vec<(&str, TensorView)> = parts
+            .iter()
+            .map(|(name, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes)?)))
+            .collect::<std::result::Result<_, safetensors::SafeTensorError>>()
+            .map_err(|error| wrong(error.to_string()))?;
+        let body = safetensors::serialize(tensors, Some(HashMap::from([("about".to_owned(), about)])))
+            .map_err(|error| wrong(error.to_string()))?;
+        crate::file::write(&path, |out| {
+            out.write_all(MAGIC)?;
+            out.write_all(&xxh3_64(&body).to_le_bytes())?;
+            out.write_all(&body)
+        })?;
+        self.next_slot = 1 - self.next_slot;
+        self.written = Instant::now();
+        self.cost = started.elapsed().as_secs_f64();
+        Ok(())
+    }
+}
+
+impl<F: Float> Observer<F> for Checkpoints {
+    fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
+        if self.written.elapsed().as_secs_f64() >= PATIENCE * self.cost {
+            self.write(now)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn finish(&mut self, last: &Snapshot<F>) -> Result<()> {
+        self.write(last)
+    }
+}
+
+/// The whole slot that has come furthest: its number, its path, what it says, and its safetensors part.
+fn newest_slot(folder: &Path) -> Option<(usize, PathBuf, About, Vec<u8>)> {
+    let slot = |k: usize| {
+        let path = folder.join(SLOTS[k]);
+        let file = std::fs::read(&path).ok()?;
+        let body = file.strip_prefix(MAGIC)?;
+        let (checksum, body) = body.split_first_chunk::<8>()?;
+        if u64::from_le_bytes(*checksum) != xxh3_64(body) {
+            return None;
+        }
+        let (_, header) = SafeTensors::read_metadata(body).ok()?;
+        let about = serde_json::from_str(header.metadata().as_ref()?.get("about")?).ok()?;
+        Some((k, path, about, body.to_vec()))
+    };
+    [slot(0), slot(1)].into_iter().flatten().max_by_key(|(_, _, about, _): &(usize, PathBuf, About, Vec<u8>)| about.epoch)
+}
+
+/// The newest whole checkpoint of a folder: the state to go on from, how far it had come, and its step size.
+///
+/// # Errors
+/// If there is none, or it is that of other data or settings.
+pub fn resume<F: Float>(folder: &Path, fingerprint: &Fingerprint) -> Result<(State<F>, Progress, f64)> {
+    let wanted = "a checkpoint that --checkpoint has written is wanted";
+    let (_, path, about, body) =
+        newest_slot(folder).ok_or_else(|| Error::file(folder, format!("holds no whole checkpoint; {wanted}")))?;
+    if let Some((name, here, there)) = fingerprint.difference(&about.fingerprint) {
+        let what = if name == "data" {
+            "is a checkpoint of other data; resume on the data it was written for".to_owned()
+        } else {
+            format!("was written with {name} {there}, and this run has {here}; resume with the same settings")
+        };
+        return Err(Error::file(&path, what));
+    }
+    let wrong = |_| Error::file(&path, format!("lacks a tensor; {wanted}"));
+    let tensors = SafeTensors::deserialize(&body).map_err(wrong)?;
+    let numbers = |name: &str| -> Result<Vec<F>> {
+        let bytes = tensors.tensor(name).map_err(wrong)?.data().as_chunks().0;
+        Ok(bytes.iter().map(|&bytes| F::from_f64(f64::from_le_bytes(bytes))).collect())
+    };
+    let mut tables = Vec::new();
+    for name in tensors.names() {
+        if let Some(table) = name.strip_prefix("table.") {
+            tables.push((table.to_owned(), numbers(name)?));
+        }
+    }
+    let intercept = numbers("intercept")?.first().copied().unwrap_or(F::ZERO);
+    let state = State { epoch: about.epoch, weights: numbers("weights")?, intercept, tables };
+    let About { epoch, updates, train_seconds, eval_seconds, step_size, .. } = about;
+    Ok((state, Progress { epoch, updates, train_seconds, eval_seconds }, step_size))
+}

@@ -1,0 +1,229 @@
+//! The one loop of training, and what watches it. A strategy supplies epochs; here they are timed, evaluated, shown to the
+//! observers that stop, record or save, and taken back when the objective explodes.
+
+mod checkpoint;
+mod record;
+mod step_size;
+mod stop;
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use serde::Serialize;
+
+pub use checkpoint::{Checkpoints, Fingerprint, resume};
+pub use record::History;
+pub use step_size::{Schedule, default_step_size};
+pub use stop::{Limits, Patience};
+
+use crate::error::{Error, Result};
+use crate::eval::{HeldOut, Metrics};
+use crate::problem::{Certificate, Problem};
+use crate::strategy::{State, Strategy};
+use crate::sync::Float;
+use crate::threads::Team;
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The duality gap fell below the asked share of P(w).
+    Gap,
+    /// P(w) fell to the asked value.
+    TargetObjective,
+    /// As many epochs as were allowed.
+    Epochs,
+    /// As many seconds as were allowed.
+    Time,
+    /// The test set has seen no improvement for too long.
+    Patience,
+    /// Somebody asked it to end.
+    Interrupted,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Progress {
+    /// Epochs run, those before a resume included.
+    pub epoch: u64,
+    /// Rows visited.
+    pub updates: u64,
+    /// Seconds spent in epochs.
+    pub train_seconds: f64,
+    /// Seconds spent in evaluation.
+    pub eval_seconds: f64,
+}
+
+/// What observers see after an evaluation, every worker idle.
+pub struct Snapshot<'a, F> {
+    /// How far the run has come.
+    pub progress: Progress,
+    /// P(w) and the bound below it.
+    pub certificate: Certificate,
+    /// On the test set, if there is one.
+    pub test: Option<Metrics>,
+    /// All that the next epoch depends on.
+    pub state: &'a State<F>,
+    /// The step size of the first epoch, halvings included.
+    pub step_size: f64,
+}
+
+/// Something that watches a run and may end it.
+pub trait Observer<F> {
+    /// Called after every evaluation.
+    ///
+    /// # Errors
+    /// Ends the run as failed, as when a disk is full.
+    fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>>;
+
+    /// Called once, after the last evaluation.
+    ///
+    /// # Errors
+    /// As [`Observer::observe`].
+    fn finish(&mut self, _last: &Snapshot<F>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// How steps shrink, and where a resumed run stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// The step size of the first epoch.
+    pub step_size: f64,
+    /// How it shrinks from epoch to epoch.
+    pub schedule: Schedule,
+    /// What earlier runs have done, zeros for a new one.
+    pub so_far: Progress,
+}
+
+/// What a run has come to.
+#[derive(Debug, Clone)]
+pub struct Outcome<F> {
+    /// The weights, in the dataset's own numbering.
+    pub weights: Vec<F>,
+    /// b.
+    pub intercept: F,
+    /// P(w) and the bound below it.
+    pub certificate: Certificate,
+    /// On the test set, if there is one.
+    pub test: Option<Metrics>,
+    /// Epochs, updates and seconds.
+    pub progress: Progress,
+    /// Why it ended.
+    pub stop: Stop,
+    /// How often an explosion made it go back and halve the step size.
+    pub halvings: u32,
+}
+
+/// So many times the step size is halved before a run is given up.
+const MAX_HALVINGS: u32 = 20;
+
+/// Runs epochs until an observer ends it.
+///
+/// An update with dual variables has its weights computed anew from them before every evaluation, so that what is certified
+/// is exact whatever was lost between workers.
+///
+/// # Errors
+/// If the objective explodes and a step 2^-20 as long does not help, or an observer fails.
+pub fn train<F: Float>(
+    problem: &Problem,
+    strategy: &mut dyn Strategy<F>,
+    team: &Team,
+    plan: Plan,
+    test: Option<&HeldOut>,
+    observers: &mut [&mut dyn Observer<F>],
+) -> Result<Outcome<F>> {
+    let Plan { mut step_size, schedule, so_far: mut progress } = plan;
+    let mut alarm = Alarm::new(team.install(|| problem.objective_at_zero()), strategy.duals().is_some());
+    let mut good = strategy.state();
+    let mut halvings = 0;
+    loop {
+        let started = Instant::now();
+        strategy.epoch(problem, team, F::from_f64(step_size * schedule.factor(progress.epoch)));
+        progress.train_seconds += started.elapsed().as_secs_f64();
+
+        let started = Instant::now();
+        let certificate = team.install(|| certify(problem, strategy));
+        if alarm.rings(&certificate) {
+            if halvings == MAX_HALVINGS {
+                return Err(exploded(problem, step_size));
+            }
+            halvings += 1;
+            step_size /= 2.0;
+            strategy.restore(&good)?;
+            // The same epoch again, and the time that it took stays counted.
+            progress.eval_seconds += started.elapsed().as_secs_f64();
+            if team.cancelled() {
+                alarm.disarm(); // nothing better is to come: end on the good state
+            }
+            continue;
+        }
+        good = strategy.state();
+        let (weights, intercept) = strategy.weights();
+        let test = test.map(|rows| team.install(|| rows.metrics(&weights, intercept)));
+        progress.eval_seconds += started.elapsed().as_secs_f64();
+        progress.epoch += 1;
+        progress.updates += problem.n_rows() as u64;
+
+        let now = Snapshot { progress, certificate, test, state: &good, step_size };
+        let mut stop = team.cancelled().then_some(Stop::Interrupted);
+        for observer in observers.iter_mut() {
+            if let ControlFlow::Break(reason) = observer.observe(&now)? {
+                stop = stop.or(Some(reason));
+            }
+        }
+        if let Some(stop) = stop {
+            for observer in observers.iter_mut() {
+                observer.finish(&now)?;
+            }
+            return Ok(Outcome { weights, intercept, certificate, test, progress, stop, halvings });
+        }
+    }
+}
+
+fn certify<F: Float>(problem: &Problem, strategy: &mut dyn Strategy<F>) -> Certificate {
+    let duals = strategy.duals();
+    let Some(duals) = duals else {
+        let (weights, intercept) = strategy.weights();
+        return problem.certify(&weights, intercept);
+    };
+    let v = problem.transposed(&duals);
+    strategy.repair(problem, &v);
+    let (weights, intercept) = strategy.weights();
+    problem.certify_dual(&weights, intercept, duals, &v)
+}
+
+/// Tells when a run explodes. A primal method has when it is not finite or twice as bad as no weights at all; a dual one,
+/// whose P(w) may well start there, when its bound D(a) has stopped rising as well.
+struct Alarm {
+    at_zero: f64,
+    /// The best bound so far, of a method that keeps dual variables.
+    best_dual: Option<f64>,
+    disarmed: bool,
+}
+
+impl Alarm {
+    fn new(at_zero: f64, keeps_duals: bool) -> Self {
+        Self { at_zero, best_dual: keeps_duals.then_some(f64::NEG_INFINITY), disarmed: false }
+    }
+
+    fn disarm(&mut self) {
+        self.disarmed = true;
+    }
+
+    fn rings(&mut self, now: &Certificate) -> bool {
+        let rises = match (&mut self.best_dual, now.dual.filter(|dual| dual.is_finite())) {
+            (Some(best), Some(dual)) => dual > std::mem::replace(best, best.max(dual)),
+            _ => false,
+        };
+        !now.objective.is_finite() || (!self.disarmed && !rises && now.objective > 2.0 * self.at_zero)
+    }
+}
+
+fn exploded(problem: &Problem, step_size: f64) -> Error {
+    Error::Diverged(format!(
+        "{}: the objective exploded, and a step size of {step_size:.1e} did not help; scale the features to about 1, raise \
+         --l2, or use --update sdca, which needs no step size",
+        problem.data().name()
+    ))
+}

@@ -1,0 +1,58 @@
+//! The course of a run, a JSON line an evaluation.
+
+use std::fs::File;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::train::{Observer, Snapshot, Stop};
+
+/// Writes `--history`: each line is on its way to the disk before training goes on, so that it can be watched.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    file: File,
+}
+
+#[derive(Serialize)]
+struct Line {
+    epoch: u64,
+    updates: u64,
+    seconds: f64,
+    objective: f64,
+    dual: Option<f64>,
+    gap: Option<f64>,
+    test_accuracy: Option<f64>,
+}
+
+impl History {
+    /// Starts a history, or goes on with one that a resumed run has begun.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn open(path: &Path, resumed: bool) -> Result<Self> {
+        let mut options = File::options();
+        let options = if resumed { options.append(true).create(true) } else { options.write(true).create(true).truncate(true) };
+        Ok(Self { path: path.to_owned(), file: options.open(path).map_err(Error::io(path, "write"))? })
+    }
+}
+
+impl<F> Observer<F> for History {
+    fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
+        let line = Line {
+            epoch: now.progress.epoch,
+            updates: now.progress.updates,
+            seconds: now.progress.train_seconds,
+            objective: now.certificate.objective,
+            dual: now.certificate.dual.filter(|dual| dual.is_finite()),
+            gap: now.certificate.gap().filter(|gap| gap.is_finite()),
+            test_accuracy: now.test.and_then(|test| test.accuracy),
+        };
+        let text = serde_json::to_string(&line).map_err(|error| Error::file(&self.path, error.to_string()))?;
+        writeln!(self.file, "{text}").map_err(Error::io(&self.path, "write"))?;
+        Ok(ControlFlow::Continue(()))
+    }
+}

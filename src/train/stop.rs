@@ -1,0 +1,64 @@
+//! When to stop: observers that end a run.
+
+use std::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::eval::Metrics;
+use crate::train::{Observer, Snapshot, Stop};
+
+/// Ends a run at the first bound that it reaches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// The relative duality gap.
+    pub gap: Option<f64>,
+    /// P(w).
+    pub objective: Option<f64>,
+    /// Epochs, those before a resume included.
+    pub epochs: Option<u64>,
+    /// Seconds of training and evaluation; the epoch under way is finished.
+    pub seconds: Option<f64>,
+}
+
+impl<F> Observer<F> for Limits {
+    fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
+        let seconds = now.progress.train_seconds + now.progress.eval_seconds;
+        let reached = |reached: bool, stop: Stop| reached.then_some(stop);
+        let gap = now.certificate.gap().zip(self.gap).is_some_and(|(gap, wanted)| gap <= wanted);
+        let stop = reached(gap, Stop::Gap)
+            .or(reached(self.objective.is_some_and(|wanted| now.certificate.objective <= wanted), Stop::TargetObjective))
+            .or(reached(self.epochs.is_some_and(|most| now.progress.epoch >= most), Stop::Epochs))
+            .or(reached(self.seconds.is_some_and(|most| seconds >= most), Stop::Time));
+        Ok(stop.map_or(ControlFlow::Continue(()), ControlFlow::Break))
+    }
+}
+
+/// Ends a run when the test set has seen no improvement for some evaluations. The last weights are kept, not the best.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    allowed: u64,
+    waited: u64,
+    best: f64,
+}
+
+impl Patience {
+    /// Allows for this many evaluations without improvement.
+    pub fn new(evaluations: u64) -> Self {
+        Self { allowed: evaluations, waited: 0, best: f64::NEG_INFINITY }
+    }
+
+    fn goodness(test: &Metrics) -> Option<f64> {
+        test.accuracy.or(test.rmse.map(|rmse| -rmse))
+    }
+}
+
+impl<F> Observer<F> for Patience {
+    fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
+        let Some(goodness) = now.test.as_ref().and_then(Self::goodness) else { return Ok(ControlFlow::Continue(())) };
+        if goodness > self.best {
+            (self.best, self.waited) = (goodness, 0);
+        } else {
+            self.waited += 1;
+        }
+        Ok(if self.waited >= self.allowed { ControlFlow::Break(Stop::Patience) } else { ControlFlow::Continue(()) })
+    }
+}

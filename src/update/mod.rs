@@ -1,0 +1,126 @@
+//! What does one example change? An [`Update`] is the mathematics of a step, split where workers may part: `decide` only
+//! reads the weights and ends in one number, `apply` adds that number's consequence to the coordinates of the row.
+//!
+//! How the steps of many workers are woven together is the business of [`crate::strategy`].
+
+mod adagrad;
+mod sdca;
+mod sgd;
+
+use crate::problem::Problem;
+use crate::sync::Float;
+use crate::weights::Weights;
+
+pub use adagrad::Adagrad;
+pub use sdca::Sdca;
+pub use sgd::Sgd;
+
+/// A step on one example. It may be called from many workers at once.
+pub trait Update<F: Float>: Send + Sync {
+    /// Called before each epoch, every worker idle. Returns the intercept to go on with.
+    fn begin_epoch(&mut self, _problem: &Problem, intercept: F) -> F {
+        intercept
+    }
+
+    /// Reads the weights and decides how far to go along row i: a derivative, or the change of a dual variable.
+    fn decide<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W) -> F;
+
+    /// Goes there.
+    fn apply<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, decision: F, step_size: F);
+
+    /// Both at once.
+    #[inline(always)]
+    fn step<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, step_size: F) {
+        self.apply(problem, i, w, self.decide(problem, i, w), step_size);
+    }
+
+    /// What it remembers from step to step besides the weights, by name: for checkpoints and for going back.
+    fn tables(&self) -> Vec<(&'static str, &[F::Cell])>;
+
+    /// The dual variables a_i, if it keeps them. Then the weights can be computed from them, and are.
+    fn duals(&self) -> Option<&[F::Cell]> {
+        None
+    }
+
+    /// The weights that a stored vector stands for.
+    fn weights(&self, stored: Vec<F>) -> Vec<F> {
+        stored
+    }
+}
+
+/// An update whose step is a function of a gradient, coordinate by coordinate; a batch of examples can share one step.
+pub trait GradientUpdate<F: Float>: Send + Sync {
+    /// What to add to w_j, given the loss's derivative for it. `penalty_share` is how many times the penalty on w_j counts
+    /// in this step: see [`Problem::rarities`].
+    fn change(&self, j: usize, w_j: F, gradient: F, penalty_share: F, step_size: F) -> F;
+
+    /// What to add to b after a step on the mean of `batch` examples.
+    fn intercept_change(&self, gradient: F, batch: usize, step_size: F) -> F;
+
+    /// n/n_j for every feature.
+    fn rarities(&self) -> &[F];
+
+    /// See [`Update::tables`].
+    fn tables(&self) -> Vec<(&'static str, &[F::Cell])>;
+}
+
+/// The step on one example: that of a [`GradientUpdate`] on a batch of one.
+pub struct Stochastic<G>(pub G);
+
+impl<F: Float, G: GradientUpdate<F>> Update<F> for Stochastic<G> {
+    #[inline(always)]
+    fn decide<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W) -> F {
+        let score = w.dot(problem.data().row(i)) + w.intercept();
+        F::from_f64(problem.loss().derivative(score.to_f64(), f64::from(problem.targets()[i])))
+    }
+
+    #[inline(always)]
+    fn apply<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, derivative: F, step_size: F) {
+        let rarities = self.0.rarities();
+        for (j, x) in problem.data().row(i).iter() {
+            w.add_with(j, |w_j| self.0.change(j, w_j, derivative * F::from_f32(x), rarities[j], step_size));
+        }
+        if problem.has_intercept() {
+            w.add_intercept(self.0.intercept_change(derivative, 1, step_size));
+        }
+    }
+
+    fn tables(&self) -> Vec<(&'static str, &[F::Cell])> {
+        self.0.tables()
+    }
+}
+
+/// The intercept belongs to every row and takes this share of a sparse step (as in scikit-learn's SGD for sparse data), so
+/// that many workers' copies, published chunk by chunk, do not overshoot together. A large batch earns whole steps.
+fn intercept_share<F: Float>(batch: usize) -> F {
+    F::from_f64((0.01 * batch as f64).min(1.0))
+}
+
+/// The prox of the elastic net, `h (l2/2 w^2 + l1 |w|)`: soft(v, h l1) / (1 + h l2).
+#[inline(always)]
+fn prox<F: Float>(v: F, h_l1: F, h_l2: F) -> F {
+    let kept = v.abs() - h_l1;
+    if kept <= F::ZERO {
+        F::ZERO
+    } else if v > F::ZERO {
+        kept / (F::ONE + h_l2)
+    } else {
+        -kept / (F::ONE + h_l2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prox_is_the_minimum_that_defines_it() {
+        for v in [-2.0, -0.3, 0.0, 0.1, 1.7] {
+            for (h_l1, h_l2) in [(0.0, 0.0), (0.2, 0.0), (0.0, 3.0), (0.4, 0.5)] {
+                let cost = |w: f64| (w - v) * (w - v) / 2.0 + h_l1 * w.abs() + h_l2 / 2.0 * w * w;
+                let found = prox(v, h_l1, h_l2);
+                assert!((-3000..3000).map(|k| f64::from(k) / 1000.0).all(|w| cost(found) <= cost(w) + 1e-12));
+            }
+        }
+    }
+}

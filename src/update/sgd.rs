@@ -1,0 +1,49 @@
+//! Stochastic gradient descent, Hogwild!'s step (Niu, Recht, Re and Wright, NIPS 2011):
+//!
+//! ```text
+//! w_j <- prox(w_j - h phi_i'(w·x_i + b) x_ij,  h n/n_j)      for the features j of row i
+//! ```
+//!
+//! The penalty is applied by its prox, which no step size can make unstable, and only where the row has features: n/n_j
+//! times as strongly as if every step did it, so that its mean over the rows is the penalty's (the factor of Hogwild!'s
+//! section 2.2 and of Pedregosa, Leblond and Lacoste-Julien's sparse proximal methods, NIPS 2017). The l1 part makes exact
+//! zeros. While others write, a worker may see a mixture of their steps.
+
+use crate::problem::Problem;
+use crate::sync::Float;
+use crate::update::{GradientUpdate, intercept_share, prox};
+
+/// Plain stochastic (sub)gradient steps.
+pub struct Sgd<F> {
+    rarities: Vec<F>,
+    l2: F,
+    l1: F,
+}
+
+impl<F: Float> Sgd<F> {
+    /// For this problem's penalty and features.
+    pub fn new(problem: &Problem) -> Self {
+        let penalty = problem.penalty();
+        Self { rarities: problem.rarities(), l2: F::from_f64(penalty.l2), l1: F::from_f64(penalty.l1) }
+    }
+}
+
+impl<F: Float> GradientUpdate<F> for Sgd<F> {
+    #[inline(always)]
+    fn change(&self, _j: usize, w_j: F, gradient: F, penalty_share: F, step_size: F) -> F {
+        let h = step_size * penalty_share;
+        prox(w_j - step_size * gradient, h * self.l1, h * self.l2) - w_j
+    }
+
+    fn intercept_change(&self, gradient: F, batch: usize, step_size: F) -> F {
+        -(step_size * intercept_share(batch) * gradient)
+    }
+
+    fn rarities(&self) -> &[F] {
+        &self.rarities
+    }
+
+    fn tables(&self) -> Vec<(&'static str, &[F::Cell])> {
+        Vec::new()
+    }
+}

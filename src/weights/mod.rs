@@ -1,0 +1,77 @@
+//! How are the weights read and changed? [`Weights`] is what a step sees of them: [`Local`] is plain memory of one thread,
+//! [`View`] is memory that all workers share, with additions that may be lost (`wild`) or not (`atomic`).
+//!
+//! The intercept travels apart: it belongs to every row, and as one more coordinate it would be the most contended of all.
+//! A worker keeps a copy, and publishes what it changed after each chunk of rows ([`Shared::with_intercept`]).
+
+mod local;
+mod shared;
+
+use crate::data::Row;
+use crate::sync::Float;
+
+pub use local::{Local, Plain};
+pub use shared::{Shared, View};
+
+/// One worker's view of the weights: cheap to copy, never exclusive.
+pub trait Weights<F: Float>: Copy {
+    /// w_j.
+    fn get(self, j: usize) -> F;
+
+    /// Reads w_j and adds `change` of it.
+    fn add_with(self, j: usize, change: impl FnOnce(F) -> F);
+
+    /// b.
+    fn intercept(self) -> F;
+
+    /// Adds to b.
+    fn add_intercept(self, change: F);
+
+    /// sum_j map(w_j) x_j. Four sums run side by side, so that one addition need not wait for the last; the order depends on
+    /// the row alone, which makes every memory give the same bits.
+    #[inline(always)]
+    fn dot_with(self, row: Row<'_>, map: impl Fn(F) -> F) -> F {
+        let product = |(&j, &x): (&u32, &f32)| map(self.get(j as usize)) * F::from_f32(x);
+        let mut sums = [F::ZERO; 4];
+        let (indices, values) = (row.indices.chunks_exact(4), row.values.chunks_exact(4));
+        let mut rest = F::ZERO;
+        for pair in indices.remainder().iter().zip(values.remainder()) {
+            rest += product(pair);
+        }
+        for (indices, values) in indices.zip(values) {
+            for (sum, pair) in sums.iter_mut().zip(indices.iter().zip(values)) {
+                *sum += product(pair);
+            }
+        }
+        (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+    }
+
+    /// w·x.
+    #[inline(always)]
+    fn dot(self, row: Row<'_>) -> F {
+        self.dot_with(row, |w_j| w_j)
+    }
+
+    /// w += scale x.
+    #[inline(always)]
+    fn add_scaled(self, row: Row<'_>, scale: F) {
+        for (j, x) in row.iter() {
+            self.add_with(j, |_| scale * F::from_f32(x));
+        }
+    }
+}
+
+/// The weights between two epochs, when no worker runs.
+pub trait Memory<F: Float>: Send + Sync {
+    /// `n` weights and an intercept, all 0.
+    fn zeros(n: usize) -> Self
+    where
+        Self: Sized;
+    /// The weights and the intercept.
+    fn load(&self) -> (Vec<F>, F);
+    /// Sets them.
+    ///
+    /// # Panics
+    /// If the number of weights differs.
+    fn store(&mut self, weights: &[F], intercept: F);
+}

@@ -19,8 +19,8 @@ use crate::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
 use crate::sync::{Float, Ordering};
 use crate::threads::{Team, Topology};
 use crate::train::{
-    Checkpoints, Fingerprint, History, Limits, Observer, Outcome, Patience, Plan, Progress, Schedule, Stop, default_step_size,
-    resume, train,
+    Checkpoints, Fingerprint, History, Limits, Observer, Outcome, Patience, Plan, Progress, Schedule, StepSize, Stop, resume,
+    train,
 };
 
 /// Rows in a batch unless asked otherwise.
@@ -68,7 +68,7 @@ pub struct Train {
     /// First step size of sgd and adagrad [default: from the data].
     #[arg(long, value_name = "X")]
     step_size: Option<f64>,
-    /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: decay for sgd, constant for adagrad].
+    /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: decay for sgd, inverse_sqrt for adagrad].
     #[arg(long, value_parser = names(Schedule::ALL.iter().map(|kind| kind.name())))]
     schedule: Option<String>,
     /// Rows in a step of minibatch [default: 64].
@@ -127,8 +127,7 @@ struct Settings {
     loss: &'static dyn Loss,
     penalty: Penalty,
     choice: Choice,
-    step_size: Option<f64>,
-    schedule: Schedule,
+    schedule: Option<Schedule>,
     limits: Limits,
     /// Whether ending by epochs or time is ending too early.
     tolerance_asked: bool,
@@ -215,9 +214,7 @@ impl Train {
         let sharing =
             Sharing::ALL.iter().copied().find(|kind| self.memory.as_deref() == Some(kind.name())).unwrap_or(Sharing::Wild);
         let choice = Choice { strategy, update, sharing, batch: self.batch.unwrap_or(BATCH), seed: self.seed };
-        let suggested = if update == UpdateKind::Sgd { Schedule::Decay } else { Schedule::Constant };
-        let schedule =
-            Schedule::ALL.iter().copied().find(|kind| self.schedule.as_deref() == Some(kind.name())).unwrap_or(suggested);
+        let schedule = Schedule::ALL.iter().copied().find(|kind| self.schedule.as_deref() == Some(kind.name()));
 
         let limited = self.epochs.is_some() || self.time.is_some() || self.patience.is_some();
         let limits = Limits {
@@ -231,7 +228,6 @@ impl Train {
             loss,
             penalty,
             choice,
-            step_size: self.step_size,
             schedule,
             limits,
             tolerance_asked,
@@ -261,15 +257,14 @@ impl Train {
     ) -> Result<u8> {
         let mut strategy = strategy::build::<F>(problem, &settings.choice)?;
         let mut plan = Plan {
-            step_size: settings.step_size.unwrap_or_else(|| default_step_size(problem, &settings.choice)),
-            schedule: settings.schedule,
-            so_far: Progress { epoch: 0, updates: 0, train_seconds: 0.0, eval_seconds: 0.0 },
+            step_size: team.install(|| StepSize::new(problem, &settings.choice, self.step_size, settings.schedule)),
+            so_far: Progress::default(),
         };
-        let fingerprint = self.fingerprint::<F>(problem, settings);
+        let fingerprint = self.fingerprint::<F>(problem, settings, plan.step_size.schedule);
         if let Some(folder) = self.checkpoint.as_ref().filter(|_| self.resume) {
-            let (state, so_far, step_size) = resume::<F>(folder, &fingerprint)?;
+            let (state, so_far, first) = resume::<F>(folder, &fingerprint)?;
             strategy.restore(&state)?;
-            plan = Plan { step_size, so_far, ..plan };
+            plan = Plan { step_size: StepSize { first, ..plan.step_size }, so_far };
         }
         let mut limits = settings.limits;
         let mut patience = self.patience.map(Patience::new);
@@ -289,19 +284,19 @@ impl Train {
     }
 
     /// What a resumed run must share with the run that wrote the checkpoint.
-    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings) -> Fingerprint {
+    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings, schedule: Schedule) -> Fingerprint {
         let choice = &settings.choice;
         let mut all = vec![
             ("strategy", choice.strategy.name().to_owned()),
             ("update", choice.update.name().to_owned()),
             ("precision", F::NAME.to_owned()),
             ("seed", choice.seed.to_string()),
-            ("schedule", settings.schedule.name().to_owned()),
+            ("schedule", schedule.name().to_owned()),
         ];
         if choice.strategy == StrategyKind::Minibatch {
             all.push(("batch", choice.batch.to_string()));
         }
-        all.extend(settings.step_size.map(|step_size| ("step-size", step_size.to_string())));
+        all.extend(self.step_size.map(|step_size| ("step-size", step_size.to_string())));
         Fingerprint::new(problem, &all)
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use checkpoint::{Checkpoints, Fingerprint, resume};
 pub use record::History;
-pub use step_size::{Schedule, default_step_size};
+pub use step_size::{Schedule, StepSize};
 pub use stop::{Limits, Patience};
 
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ pub enum Stop {
 }
 
 /// How far a run has come.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Progress {
     /// Epochs run, those before a resume included.
     pub epoch: u64,
@@ -85,13 +85,11 @@ pub trait Observer<F> {
     }
 }
 
-/// How steps shrink, and where a resumed run stands.
+/// How long steps are, and where a resumed run stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// The step size of the first epoch.
-    pub step_size: f64,
-    /// How it shrinks from epoch to epoch.
-    pub schedule: Schedule,
+    /// The step size of every epoch.
+    pub step_size: StepSize,
     /// What earlier runs have done, zeros for a new one.
     pub so_far: Progress,
 }
@@ -133,23 +131,23 @@ pub fn train<F: Float>(
     test: Option<&HeldOut>,
     observers: &mut [&mut dyn Observer<F>],
 ) -> Result<Outcome<F>> {
-    let Plan { mut step_size, schedule, so_far: mut progress } = plan;
+    let Plan { mut step_size, so_far: mut progress } = plan;
     let mut alarm = Alarm::new(team.install(|| problem.objective_at_zero()), strategy.duals().is_some());
     let mut good = strategy.state();
     let mut halvings = 0;
     loop {
         let started = Instant::now();
-        strategy.epoch(problem, team, F::from_f64(step_size * schedule.factor(progress.epoch)));
+        strategy.epoch(problem, team, F::from_f64(step_size.at(progress.epoch)));
         progress.train_seconds += started.elapsed().as_secs_f64();
 
         let started = Instant::now();
         let certificate = team.install(|| certify(problem, strategy));
         if alarm.rings(&certificate) {
             if halvings == MAX_HALVINGS {
-                return Err(exploded(problem, step_size));
+                return Err(exploded(problem, step_size.first));
             }
             halvings += 1;
-            step_size /= 2.0;
+            step_size.first /= 2.0;
             strategy.restore(&good)?;
             // The same epoch again, and the time that it took stays counted.
             progress.eval_seconds += started.elapsed().as_secs_f64();
@@ -165,7 +163,7 @@ pub fn train<F: Float>(
         progress.epoch += 1;
         progress.updates += problem.n_rows() as u64;
 
-        let now = Snapshot { progress, certificate, test, state: &good, step_size };
+        let now = Snapshot { progress, certificate, test, state: &good, step_size: step_size.first };
         let mut stop = team.cancelled().then_some(Stop::Interrupted);
         for observer in observers.iter_mut() {
             if let ControlFlow::Break(reason) = observer.observe(&now)? {

@@ -1,14 +1,24 @@
 //! How long are the steps of sgd and adagrad, and how do they shrink?
+//!
+//! A step on the mean gradient of B rows is safe up to about 1/L with
+//!
+//! ```text
+//! L = s (lambda + mean |x_i|^2 / B)        s: the loss's smoothness, at least 1
+//!                                          lambda: the largest eigenvalue of X'X/n
+//! ```
+//!
+//! For one row lambda hardly counts and 1/L is one over the usual |x|^2; for all rows it is the safe step of gradient descent.
 
 use crate::problem::Problem;
-use crate::strategy::{Choice, UpdateKind};
+use crate::strategy::{Choice, StrategyKind, UpdateKind};
 
 /// How the step size shrinks from epoch to epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedule {
     /// Not at all.
     Constant,
-    /// h / (1 + e) in epoch e.
+    /// h / (1 + r e) in epoch e, where r = h l2 (steps in an epoch): the 1/t of Bottou (Stochastic gradient descent tricks,
+    /// 2012). Without l2, r = 1.
     Decay,
     /// h / sqrt(1 + e) in epoch e.
     InverseSqrt,
@@ -26,26 +36,96 @@ impl Schedule {
             Self::InverseSqrt => "inverse_sqrt",
         }
     }
+}
 
-    /// What the first step size is multiplied by in an epoch, from 0.
-    pub fn factor(self, epoch: u64) -> f64 {
+/// The step size of every epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepSize {
+    /// That of the first epoch.
+    pub first: f64,
+    /// How it shrinks.
+    pub schedule: Schedule,
+    /// l2 times the number of steps in an epoch, for [`Schedule::Decay`].
+    pub l2_steps: f64,
+}
+
+impl StepSize {
+    /// For this problem and method; `first` and `schedule` are chosen to suit them where they are not given. sdca's steps are
+    /// exact: their size is 1, and halved steps are damped ones.
+    pub fn new(problem: &Problem, choice: &Choice, first: Option<f64>, schedule: Option<Schedule>) -> Self {
+        let batch = if choice.strategy == StrategyKind::Minibatch { choice.batch.min(problem.n_rows()) } else { 1 };
+        let (suited, shrinking) = match choice.update {
+            UpdateKind::Sdca => (1.0, Schedule::Constant),
+            UpdateKind::Adagrad => (0.5, Schedule::InverseSqrt),
+            UpdateKind::Sgd if first.is_some() => (1.0, Schedule::Decay),
+            UpdateKind::Sgd => (safe_step(problem, batch), Schedule::Decay),
+        };
+        let l2_steps = problem.penalty().l2 * problem.n_rows().div_ceil(batch) as f64;
+        Self { first: first.unwrap_or(suited), schedule: schedule.unwrap_or(shrinking), l2_steps }
+    }
+
+    /// The step size of an epoch, from 0.
+    pub fn at(self, epoch: u64) -> f64 {
         let e = epoch as f64;
-        match self {
-            Self::Constant => 1.0,
-            Self::Decay => 1.0 / (1.0 + e),
-            Self::InverseSqrt => 1.0 / (1.0 + e).sqrt(),
+        match self.schedule {
+            Schedule::Constant => self.first,
+            Schedule::Decay if self.l2_steps > 0.0 => self.first / (1.0 + self.first * self.l2_steps * e),
+            Schedule::Decay => self.first / (1.0 + e),
+            Schedule::InverseSqrt => self.first / (1.0 + e).sqrt(),
         }
     }
 }
 
-/// A first step size that suits the data and the update.
-pub fn default_step_size(problem: &Problem, choice: &Choice) -> f64 {
+/// 1/L for batches of this many rows; parallel on the current rayon pool.
+fn safe_step(problem: &Problem, batch: usize) -> f64 {
     let norms = problem.squared_norms();
     let mean = norms.iter().map(|&norm| f64::from(norm)).sum::<f64>() / norms.len() as f64;
-    let mean = if mean > 0.0 { mean } else { 1.0 };
-    match choice.update {
-        UpdateKind::Sdca => 1.0,
-        UpdateKind::Sgd => 1.0 / mean,
-        UpdateKind::Adagrad => 0.1,
+    let lambda = if batch == 1 { 0.0 } else { largest_eigenvalue(problem) };
+    let curvature = problem.loss().smoothness().unwrap_or(1.0).max(1.0) * (lambda + mean / batch as f64);
+    if curvature > 0.0 { 1.0 / curvature } else { 1.0 }
+}
+
+/// Of X'X/n, by the power method. The steps are few: what is wanted is a size, not digits.
+fn largest_eigenvalue(problem: &Problem) -> f64 {
+    let mut direction = vec![1.0; problem.n_features()];
+    let mut eigenvalue = 0.0;
+    for _ in 0..12 {
+        let length = direction.iter().map(|v_j| v_j * v_j).sum::<f64>().sqrt();
+        if length == 0.0 {
+            return eigenvalue;
+        }
+        direction.iter_mut().for_each(|v_j| *v_j /= length);
+        direction = problem.transposed(&problem.scores(&direction, 0.0));
+        eigenvalue = direction.iter().map(|v_j| v_j * v_j).sum::<f64>().sqrt();
+    }
+    eigenvalue
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Dataset;
+    use crate::loss::Squared;
+    use crate::penalty::Penalty;
+
+    #[test]
+    fn the_power_method_finds_the_largest_eigenvalue() {
+        // X = [[2, 0], [0, 1]], X'X/n has the eigenvalues 4/2 and 1/2.
+        let (offsets, indices, values) = (vec![0u64, 1, 2], vec![0u32, 1], vec![2f32, 1.0]);
+        let matrix = sprs::CsMatViewI::new((2, 2), &offsets[..], &indices[..], &values[..]);
+        let data = Dataset::from_csmat(matrix, &[1.0, 2.0]).expect("a matrix");
+        let problem = Problem::new(&data, &Squared, Penalty { l2: 0.0, l1: 0.0 }, false).expect("a problem");
+        assert!((largest_eigenvalue(&problem) - 2.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn schedules_start_at_the_first_step_size_and_never_rise() {
+        for &schedule in Schedule::ALL {
+            for l2_steps in [0.0, 0.5] {
+                let size = StepSize { first: 2.0, schedule, l2_steps };
+                assert_eq!(size.at(0), 2.0);
+                assert!((0..50).all(|epoch| size.at(epoch + 1) <= size.at(epoch) && size.at(epoch + 1) > 0.0));
+            }
+        }
     }
 }

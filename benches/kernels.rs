@@ -1,1 +1,162 @@
-fn main() {}
+//! What does one non-zero cost, on one thread? Nanoseconds of every update on every memory, and of the two f64 passes that
+//! evaluation is made of.
+//!
+//! One iteration is one epoch over the same rows in the same order, from the same weights (those after three epochs), with a
+//! constant step size. Criterion prints the time of an epoch and the throughput in non-zeros a second (`elem/s`); 1e9 over
+//! that is ns per non-zero. `in turn` runs one epoch of each kernel, then again one of each, starting with another one each
+//! time, so that whatever else the machine does hits all alike. The table after it has ns per non-zero, and how many times
+//! as much as on plain memory that is. `least` is the fastest epoch: read that one on a machine that does other work too;
+//! `median` is what usual epochs take (its quotient the median over the rounds). Doing without locks costs a single thread
+//! nothing worth mention if `wild` stays below 1.10 times plain.
+//!
+//! ```text
+//! cargo bench --bench kernels                          all of it, about 2 minutes
+//! cargo bench --bench kernels -- 'in turn' --quick     the tables alone
+//! cargo bench --bench kernels -- text-like/sgd         one update on generated rows
+//! cargo bench --bench kernels -- debian-libraries      the real rows, which are short: 12 non-zeros
+//! ```
+
+mod data;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, SamplingMode, Throughput};
+use unfenced::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
+use unfenced::train::{Schedule, StepSize};
+use unfenced::{Problem, Team};
+
+const WARM_EPOCHS: u32 = 3;
+
+/// Memories by what a weight is: a plain number, or a shared cell added to in two ways.
+const MEMORIES: [(&str, StrategyKind, Sharing); 3] = [
+    (PLAIN, StrategyKind::Sequential, Sharing::Wild),
+    ("wild", StrategyKind::Hogwild, Sharing::Wild),
+    ("atomic", StrategyKind::Hogwild, Sharing::Atomic),
+];
+const PLAIN: &str = "plain";
+
+/// A pass over all non-zeros that tells how long it took.
+struct Kernel<'a> {
+    name: String,
+    /// Against which kernel it is measured: the same update on plain memory.
+    plain: Option<usize>,
+    pass: Box<dyn FnMut() -> Duration + 'a>,
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    let team = Team::new(1, true).expect("a thread");
+    let sets = [("text-like", Some(data::text_like())), ("debian-libraries", data::debian_libraries())];
+    for (name, dataset) in &sets {
+        if let Some(dataset) = dataset {
+            measure(&mut criterion, name, &data::hinge(dataset), &team);
+        }
+    }
+    criterion.final_summary();
+}
+
+fn measure(criterion: &mut Criterion, set: &str, problem: &Problem, team: &Team) {
+    let n_nonzeros = problem.data().n_nonzeros() as u64;
+    let mut kernels = kernels(problem, team);
+    let mut group = criterion.benchmark_group(set);
+    group.sampling_mode(SamplingMode::Flat);
+    group.throughput(Throughput::Elements(n_nonzeros));
+    for Kernel { name, pass, .. } in &mut kernels {
+        group.bench_function(name.as_str(), |bencher| bencher.iter_custom(|n| (0..n).map(|_| pass()).sum()));
+    }
+    let n_kernels = kernels.len();
+    group.measurement_time(Duration::from_secs(5)); // a round is long
+    group.throughput(Throughput::Elements(n_nonzeros * n_kernels as u64));
+    let mut rounds: Vec<Vec<Duration>> = Vec::new();
+    group.bench_function("in turn", |bencher| {
+        bencher.iter_custom(|n| {
+            let start = rounds.len();
+            for _ in 0..n {
+                let mut round = vec![Duration::ZERO; n_kernels];
+                for turn in 0..n_kernels {
+                    let k = (rounds.len() + turn) % n_kernels;
+                    round[k] = (kernels[k].pass)();
+                }
+                rounds.push(round);
+            }
+            rounds[start..].iter().flatten().sum()
+        });
+    });
+    group.finish();
+    if !rounds.is_empty() {
+        print_table(set, n_nonzeros, &kernels, &rounds);
+    }
+}
+
+/// Every update on every memory, and the passes of evaluation.
+fn kernels<'a>(problem: &'a Problem, team: &'a Team) -> Vec<Kernel<'a>> {
+    let mut kernels = Vec::new();
+    for &update in UpdateKind::ALL {
+        let plain = kernels.len();
+        for (memory, strategy, sharing) in MEMORIES {
+            let choice = Choice { strategy, update, sharing, batch: 1, seed: 0 };
+            kernels.push(Kernel {
+                name: format!("{}/{memory}", update.name()),
+                plain: (memory != PLAIN).then_some(plain),
+                pass: Box::new(epochs(problem, team, &choice)),
+            });
+        }
+    }
+    let duals: Vec<f64> = problem.targets().iter().map(|&y| f64::from(y)).collect(); // none is 0: no row is left out
+    let weights: Vec<f32> = problem.weights(&problem.transposed(&duals));
+    kernels.push(evaluation("objective", team, move || problem.objective(&weights, 0.0)));
+    kernels.push(evaluation("transposed", team, move || problem.transposed(&duals)));
+    kernels
+}
+
+/// The same warm epoch, again and again.
+fn epochs<'a>(problem: &'a Problem, team: &'a Team, choice: &Choice) -> impl FnMut() -> Duration + 'a {
+    let step_size = StepSize::new(problem, choice, None, Some(Schedule::Constant)).first as f32;
+    let mut strategy = strategy::build::<f32>(problem, choice).expect("every update serves this problem");
+    for _ in 0..WARM_EPOCHS {
+        strategy.epoch(problem, team, step_size);
+    }
+    let warm = strategy.state();
+    move || {
+        strategy.restore(&warm).expect("its own state");
+        let started = Instant::now();
+        strategy.epoch(problem, team, step_size);
+        started.elapsed()
+    }
+}
+
+fn evaluation<'a, T: Send>(name: &str, team: &'a Team, pass: impl Fn() -> T + Sync + 'a) -> Kernel<'a> {
+    let timed = move || {
+        let started = Instant::now();
+        black_box(team.install(&pass));
+        started.elapsed()
+    };
+    Kernel { name: name.into(), plain: None, pass: Box::new(timed) }
+}
+
+fn print_table(set: &str, n_nonzeros: u64, kernels: &[Kernel], rounds: &[Vec<Duration>]) {
+    println!("{set}: ns per non-zero and times plain, from {} epochs of each in turn", rounds.len());
+    println!("{:20}{:>8}{:>8}{:>14}{:>8}", "", "least", "median", "times: least", "median");
+    let ns = |k: usize| sorted(rounds.iter().map(|round| round[k].as_secs_f64() * 1e9 / n_nonzeros as f64));
+    for (k, Kernel { name, plain, .. }) in kernels.iter().enumerate() {
+        let mine = ns(k);
+        print!("  {name:18}{:8.2}{:8.2}", mine[0], mine[mine.len() / 2]);
+        if let &Some(plain) = plain {
+            let quotients = sorted(rounds.iter().map(|round| round[k].div_duration_f64(round[plain])));
+            print!("{:14.2}{:8.2}", mine[0] / ns(plain)[0], quotients[quotients.len() / 2]);
+        }
+        println!();
+    }
+    println!();
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}

@@ -19,7 +19,7 @@ mod data;
 use std::path::Path;
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use unfenced::Team;
 use unfenced::data::{Generator, write_store};
 
@@ -45,6 +45,7 @@ fn texts(criterion: &mut Criterion, folder: &Path) {
     counts.drain(1..counts.len() - 1); // one thread, and all cores
     for (name, path) in [("text", &text), ("zst", &zst)] {
         let mut group = criterion.benchmark_group(name);
+        group.sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         for &n in &counts {
             let team = Team::new(n, true).expect("threads");

@@ -6,6 +6,8 @@
 //!
 //! with l2 alone (ridge, the support vector machine), l1 alone (lasso) or both.
 
+use crate::sync::Float;
+
 /// The strengths of the two penalties.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Penalty {
@@ -41,8 +43,16 @@ impl Penalty {
 }
 
 /// Soft thresholding: v moved towards 0 by `by`, at most to 0. It is the prox of by |w|_1.
-pub fn soft(v: f64, by: f64) -> f64 {
-    v.signum() * (v.abs() - by).max(0.0)
+#[inline(always)]
+pub fn soft<F: Float>(v: F, by: F) -> F {
+    let kept = v.abs() - by;
+    if kept <= F::ZERO {
+        F::ZERO
+    } else if v > F::ZERO {
+        kept
+    } else {
+        -kept
+    }
 }
 
 #[cfg(test)]

@@ -198,11 +198,6 @@ impl<'a> Problem<'a> {
         Certificate { objective: self.objective(w, b), dual: Some(self.dual_value(a, Some(v))) }
     }
 
-    /// The weights that v stands for: the gradient of penalty*, in the precision of training.
-    pub fn weights<F: Float>(&self, v: &[f64]) -> Vec<F> {
-        v.par_iter().map(|&v_j| F::from_f64(self.penalty.weight(v_j))).collect()
-    }
-
     /// D(a), after a has been moved to where D is finite.
     fn dual_value(&self, mut a: Vec<f64>, v: Option<&[f64]>) -> f64 {
         let Some(loss) = self.loss.dual() else { return f64::NEG_INFINITY };

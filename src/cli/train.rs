@@ -53,7 +53,7 @@ pub struct Train {
     /// How workers share the weights.
     #[arg(long, default_value = "hogwild", value_parser = names(StrategyKind::ALL.iter().map(|kind| kind.name())))]
     strategy: String,
-    /// What one example changes [default: sdca, or adagrad where there is no l2].
+    /// What one example changes [default: sdca; sgd for minibatch].
     #[arg(long, value_parser = names(UpdateKind::ALL.iter().map(|kind| kind.name())))]
     update: Option<String>,
     /// How hogwild's workers add to a weight [default: wild].
@@ -68,7 +68,7 @@ pub struct Train {
     /// First step size of sgd and adagrad [default: from the data].
     #[arg(long, value_name = "X")]
     step_size: Option<f64>,
-    /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: decay for sgd, inverse_sqrt for adagrad].
+    /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: to suit the method and the loss].
     #[arg(long, value_parser = names(Schedule::ALL.iter().map(|kind| kind.name())))]
     schedule: Option<String>,
     /// Rows in a step of minibatch [default: 64].
@@ -201,8 +201,7 @@ impl Train {
 
         let kind = |names: &[StrategyKind]| names.iter().copied().find(|kind| kind.name() == self.strategy);
         let strategy = kind(StrategyKind::ALL).unwrap_or(StrategyKind::Hogwild);
-        let gradients = strategy == StrategyKind::Minibatch || l2 == 0.0;
-        let suggested = if gradients { UpdateKind::Adagrad } else { UpdateKind::Sdca };
+        let suggested = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
         let update =
             UpdateKind::ALL.iter().copied().find(|kind| self.update.as_deref() == Some(kind.name())).unwrap_or(suggested);
         if update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {

@@ -56,8 +56,8 @@ pub trait Strategy<F: Float>: Send {
     /// The dual variables, one a row, if the update keeps them.
     fn duals(&self) -> Option<Vec<f64>>;
 
-    /// Sets the weights to what the dual variables say: u = v / l2 with v = [`Problem::transposed`] of them.
-    fn repair(&mut self, problem: &Problem, v: &[f64]);
+    /// Sets the weights to what the dual variables say, given v = [`Problem::transposed`] of them.
+    fn repair(&mut self, v: &[f64]);
 
     /// All that the next epoch depends on.
     fn state(&self) -> State<F>;
@@ -93,11 +93,7 @@ struct Run<F: Float, U, P: Pass<F, U>> {
 
 impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
     fn epoch(&mut self, problem: &Problem, team: &Team, step_size: F) {
-        if problem.has_intercept() {
-            let (weights, intercept) = self.memory.load();
-            let intercept = self.update.begin_epoch(problem, intercept);
-            self.memory.store(&weights, intercept);
-        }
+        self.update.begin_epoch(&mut self.memory);
         self.order.shuffle(self.epoch);
         let job = Job { problem, team, order: &self.order };
         self.pass.pass(job, &self.update, &mut self.memory, step_size);
@@ -113,10 +109,9 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         self.update.duals().map(|cells| cells.iter().map(|a| a.get().to_f64()).collect())
     }
 
-    fn repair(&mut self, problem: &Problem, v: &[f64]) {
-        let stored: Vec<F> = v.iter().map(|v_j| F::from_f64(v_j / problem.penalty().l2)).collect();
+    fn repair(&mut self, v: &[f64]) {
         let (_, intercept) = self.memory.load();
-        self.memory.store(&stored, intercept);
+        self.memory.store(&self.update.stored(v), intercept);
     }
 
     fn state(&self) -> State<F> {

@@ -186,7 +186,7 @@ fn certify<F: Float>(problem: &Problem, strategy: &mut dyn Strategy<F>) -> Certi
         return problem.certify(&weights, intercept);
     };
     let v = problem.transposed(&duals);
-    strategy.repair(problem, &v);
+    strategy.repair(&v);
     let (weights, intercept) = strategy.weights();
     problem.certify_dual(&weights, intercept, duals, &v)
 }

@@ -54,13 +54,17 @@ impl StepSize {
     /// exact: their size is 1, and halved steps are damped ones.
     pub fn new(problem: &Problem, choice: &Choice, first: Option<f64>, schedule: Option<Schedule>) -> Self {
         let batch = if choice.strategy == StrategyKind::Minibatch { choice.batch.min(problem.n_rows()) } else { 1 };
+        let (has_corner, l2) = (problem.loss().smoothness().is_none(), problem.penalty().l2);
         let (suited, shrinking) = match choice.update {
             UpdateKind::Sdca => (1.0, Schedule::Constant),
-            UpdateKind::Adagrad => (0.5, Schedule::InverseSqrt),
-            UpdateKind::Sgd if first.is_some() => (1.0, Schedule::Decay),
-            UpdateKind::Sgd => (safe_step(problem, batch), Schedule::Decay),
+            UpdateKind::Adagrad if has_corner => (0.5, Schedule::InverseSqrt),
+            UpdateKind::Adagrad => (0.3, Schedule::Constant),
+            UpdateKind::Sgd => {
+                let suited = if first.is_none() { safe_step(problem, batch) } else { 1.0 };
+                (suited, if l2 > 0.0 { Schedule::Decay } else { Schedule::InverseSqrt })
+            }
         };
-        let l2_steps = problem.penalty().l2 * problem.n_rows().div_ceil(batch) as f64;
+        let l2_steps = l2 * problem.n_rows().div_ceil(batch) as f64;
         Self { first: first.unwrap_or(suited), schedule: schedule.unwrap_or(shrinking), l2_steps }
     }
 

@@ -7,9 +7,10 @@ mod adagrad;
 mod sdca;
 mod sgd;
 
+use crate::penalty::soft;
 use crate::problem::Problem;
 use crate::sync::Float;
-use crate::weights::Weights;
+use crate::weights::{Memory, Weights};
 
 pub use adagrad::Adagrad;
 pub use sdca::Sdca;
@@ -17,10 +18,8 @@ pub use sgd::Sgd;
 
 /// A step on one example. It may be called from many workers at once.
 pub trait Update<F: Float>: Send + Sync {
-    /// Called before each epoch, every worker idle. Returns the intercept to go on with.
-    fn begin_epoch(&mut self, _problem: &Problem, intercept: F) -> F {
-        intercept
-    }
+    /// Called before each epoch, every worker idle.
+    fn begin_epoch(&mut self, _memory: &mut dyn Memory<F>) {}
 
     /// Reads the weights and decides how far to go along row i: a derivative, or the change of a dual variable.
     fn decide<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W) -> F;
@@ -37,9 +36,14 @@ pub trait Update<F: Float>: Send + Sync {
     /// What it remembers from step to step besides the weights, by name: for checkpoints and for going back.
     fn tables(&self) -> Vec<(&'static str, &[F::Cell])>;
 
-    /// The dual variables a_i, if it keeps them. Then the weights can be computed from them, and are.
+    /// The dual variables a_i, if it keeps them. Then the stored vector follows from them: see [`Update::stored`].
     fn duals(&self) -> Option<&[F::Cell]> {
         None
+    }
+
+    /// The stored vector that belongs to v = [`Problem::transposed`] of the dual variables. Asked only where there are some.
+    fn stored(&self, v: &[f64]) -> Vec<F> {
+        v.iter().map(|&v_j| F::from_f64(v_j)).collect()
     }
 
     /// The weights that a stored vector stands for.
@@ -99,14 +103,7 @@ fn intercept_share<F: Float>(batch: usize) -> F {
 /// The prox of the elastic net, `h (l2/2 w^2 + l1 |w|)`: soft(v, h l1) / (1 + h l2).
 #[inline(always)]
 fn prox<F: Float>(v: F, h_l1: F, h_l2: F) -> F {
-    let kept = v.abs() - h_l1;
-    if kept <= F::ZERO {
-        F::ZERO
-    } else if v > F::ZERO {
-        kept / (F::ONE + h_l2)
-    } else {
-        -kept / (F::ONE + h_l2)
-    }
+    soft(v, h_l1) / (F::ONE + h_l2)
 }
 
 #[cfg(test)]

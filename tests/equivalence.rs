@@ -1,0 +1,199 @@
+//! What must be equal is equal to the last bit: one worker to no sharing at all, many threads to one, the fast path to a
+//! slow and plain reference.
+
+mod examples;
+
+use examples::{after_epochs, choice, crosses, problem, random_rows, ridge, text_like};
+use unfenced::loss::{self, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge, Task};
+use unfenced::strategy::{Choice, Order, StrategyKind, UpdateKind};
+use unfenced::sync::Float;
+use unfenced::{Dataset, Penalty, Problem, Team};
+
+fn one_worker_equals_sequential<F: Float>(loss: &'static dyn Loss, penalty: Penalty, intercept: bool) {
+    let data = random_rows(300, 40, 8, loss.task() == Task::Regression, 9);
+    let problem = problem(&data, loss, penalty, intercept);
+    let team = Team::new(1, false).expect("a worker");
+    for choice in crosses() {
+        let choice = Choice { batch: 1, ..choice };
+        let state = |choice: &Choice| after_epochs::<F>(&problem, choice, &team, 3, 0.25).state();
+        let reference = state(&Choice { strategy: StrategyKind::Sequential, ..choice.clone() });
+        assert!(reference.weights.iter().any(|w| *w != F::ZERO), "{choice:?} does nothing");
+        assert_eq!(state(&choice), reference, "{choice:?} on {}", loss.name());
+    }
+}
+
+#[test]
+fn every_strategy_with_one_worker_equals_sequential() {
+    for loss in [&Hinge as &dyn Loss, &SquaredHinge, &Logistic, &Squared, &Huber] {
+        one_worker_equals_sequential::<f32>(loss, Penalty { l2: 0.01, l1: 0.0 }, false);
+    }
+}
+
+#[test]
+fn with_intercept_elastic_net_and_f64_it_does_too() {
+    one_worker_equals_sequential::<f32>(&Logistic, Penalty { l2: 0.01, l1: 0.0 }, true);
+    one_worker_equals_sequential::<f32>(&Hinge, Penalty { l2: 0.02, l1: 0.003 }, true);
+    one_worker_equals_sequential::<f64>(&Squared, Penalty { l2: 0.02, l1: 0.003 }, true);
+}
+
+#[test]
+fn sequential_runs_are_the_same_twice_and_differ_by_seed() {
+    let data = text_like(500, 300, 10);
+    let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
+    let team = Team::new(1, false).expect("a worker");
+    let state = |seed| {
+        let choice = Choice { seed, ..choice(StrategyKind::Sequential, UpdateKind::Sdca) };
+        after_epochs::<f32>(&problem, &choice, &team, 2, 1.0).state()
+    };
+    assert_eq!(state(1), state(1));
+    assert_ne!(state(1), state(2));
+}
+
+#[test]
+fn minibatch_is_the_same_with_any_number_of_workers() {
+    let data = text_like(800, 300, 12);
+    for update in [UpdateKind::Sgd, UpdateKind::Adagrad] {
+        for (batch, intercept) in [(1, false), (16, true), (100, false), (usize::MAX, true)] {
+            let problem = problem(&data, &Logistic, Penalty { l2: 1e-3, l1: 1e-4 }, intercept);
+            let choice = Choice { batch, ..choice(StrategyKind::Minibatch, update) };
+            let state = |n| {
+                let team = Team::new(n, false).expect("workers");
+                after_epochs::<f32>(&problem, &choice, &team, 3, 0.5).state()
+            };
+            let reference = state(1);
+            for n in [2, 3, 4, 8] {
+                assert_eq!(state(n), reference, "{n} workers, batch {batch}");
+            }
+        }
+    }
+}
+
+#[test]
+fn objective_gradient_and_gap_are_the_same_with_any_number_of_threads() {
+    let data = text_like(5000, 2000, 12);
+    let mut random = examples::Numbers(4);
+    let w: Vec<f64> = random.vector(data.n_features());
+    let a: Vec<f64> = random.vector(data.n_rows());
+    for loss in loss::ALL {
+        let problem = problem(&data, loss, Penalty { l2: 1e-3, l1: 1e-4 }, true);
+        let bits = |n: usize| {
+            let team = Team::new(n, false).expect("threads");
+            team.install(|| {
+                let certificate = problem.certify(&w, 0.3);
+                let (gradient, slope) = problem.gradient(&w, 0.3);
+                let mut all = vec![certificate.objective, certificate.dual.expect("a dual"), slope];
+                all.extend(gradient);
+                all.extend(problem.transposed(&a));
+                all.into_iter().map(f64::to_bits).collect::<Vec<_>>()
+            })
+        };
+        let reference = bits(1);
+        for n in [2, 3, 7, 16] {
+            assert!(bits(n) == reference, "{} with {n} threads", loss.name());
+        }
+    }
+}
+
+/// Plain f64 code straight from the papers. Rows have at most 3 non-zeros, which the engine sums in the same order, so that
+/// even the rounding agrees.
+fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64, h: f64) -> (Vec<f64>, Vec<f64>) {
+    let (n, d, Penalty { l2, l1 }) = (data.n_rows(), data.n_features(), problem.penalty());
+    let (mut w, mut squares, mut a) = (vec![0.0; d], vec![0.0; d], vec![0.0; n]);
+    let mut order = Order::new(data, choice.seed);
+    for epoch in 0..epochs {
+        order.shuffle(epoch);
+        for i in order.rows() {
+            let (row, y) = (data.row(i), f64::from(problem.targets()[i]));
+            let seen = |u: f64| {
+                if choice.update == UpdateKind::Sdca && l1 > 0.0 { u.signum() * (u.abs() - l1 / l2).max(0.0) } else { u }
+            };
+            let score: f64 = row.iter().map(|(j, x)| seen(w[j]) * f64::from(x)).sum();
+            if choice.update == UpdateKind::Sdca {
+                let scale = 1.0 / (l2 * n as f64);
+                let q = f64::from(problem.squared_norms()[i]) * scale;
+                let change = problem.loss().dual().expect("a dual").maximise(a[i], score, y, q.max(1e-12)) - a[i];
+                a[i] += change;
+                row.iter().for_each(|(j, x)| w[j] += change * scale * f64::from(x));
+                continue;
+            }
+            let slope = problem.loss().derivative(score, y);
+            for (j, x) in row.iter() {
+                let gradient = slope * f64::from(x);
+                let mut step = h;
+                if choice.update == UpdateKind::Adagrad {
+                    squares[j] += gradient * gradient;
+                    if squares[j] == 0.0 {
+                        continue;
+                    }
+                    step = h / f64::sqrt(squares[j]);
+                }
+                let strength = step * (n as f64 / f64::from(data.counts()[j]));
+                let moved: f64 = w[j] - step * gradient;
+                let kept = (moved.abs() - strength * l1).max(0.0) / (1.0 + strength * l2);
+                let target = if moved > 0.0 { kept } else { -kept };
+                w[j] += target - w[j];
+            }
+        }
+    }
+    (w, a)
+}
+
+#[test]
+fn sequential_equals_the_papers_written_down_plainly() {
+    let team = Team::new(1, false).expect("a worker");
+    for loss in loss::ALL {
+        let data = random_rows(200, 25, 3, loss.task() == Task::Regression, 31);
+        for penalty in [Penalty { l2: 0.01, l1: 0.0 }, Penalty { l2: 0.02, l1: 0.004 }] {
+            let problem = problem(&data, loss, penalty, false);
+            for &update in UpdateKind::ALL {
+                let choice = choice(StrategyKind::Sequential, update);
+                let h = if update == UpdateKind::Sdca { 1.0 } else { 0.3 };
+                let state = after_epochs::<f64>(&problem, &choice, &team, 4, h).state();
+                let (w, a) = plain_epochs(&problem, &data, &choice, 4, h);
+                let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| (x - y).abs() <= 1e-13 * (1.0 + y.abs()));
+                assert!(same(&state.weights, &w), "{} with {penalty:?}: {choice:?}", loss.name());
+                if update == UpdateKind::Sdca {
+                    assert!(same(&state.tables[0].1, &a), "duals of {} with {penalty:?}", loss.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_the_whole_data_is_gradient_descent() {
+    let data = random_rows(150, 20, 6, false, 77);
+    let (l2, h) = (0.05, 0.8);
+    let problem = problem(&data, &Logistic, Penalty { l2, l1: 0.0 }, false);
+    let team = Team::new(2, false).expect("workers");
+    let choice = Choice { batch: usize::MAX, ..choice(StrategyKind::Minibatch, UpdateKind::Sgd) };
+    let (found, _) = after_epochs::<f64>(&problem, &choice, &team, 50, h).weights();
+    let mut w = vec![0.0; data.n_features()];
+    for _ in 0..50 {
+        // The gradient of the loss alone; the penalty is applied by its prox.
+        let (gradient, _) = problem.gradient(&w, 0.0);
+        let moved = |w_j: &f64, g_j: &f64| (w_j - h * (g_j - l2 * w_j)) / (1.0 + h * l2);
+        w = w.iter().zip(&gradient).map(|(w_j, g_j)| moved(w_j, g_j)).collect();
+    }
+    for (found, expected) in found.iter().zip(&w) {
+        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+    }
+}
+
+#[test]
+fn a_cancelled_pass_ends_early_with_every_strategy_and_nobody_waits_for_ever() {
+    let data = text_like(2000, 500, 10);
+    let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
+    for choice in crosses() {
+        for n in [1, 2, 5] {
+            let team = Team::new(n, false).expect("workers");
+            let flag = team.cancel_flag();
+            flag.store(true, unfenced::sync::Ordering::Relaxed);
+            let mut strategy = unfenced::strategy::build::<f32>(&problem, &choice).expect("a cross that exists");
+            strategy.epoch(&problem, &team, 0.1);
+            flag.store(false, unfenced::sync::Ordering::Relaxed);
+            strategy.epoch(&problem, &team, 0.1);
+            assert!(strategy.weights().0.iter().any(|w| *w != 0.0), "{choice:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Small data and short runs for the tests.
+#![allow(dead_code)] // every test file uses a part of it
+
+use std::fmt::Write;
+
+use unfenced::data::{self, FeatureNumbers, Generator};
+use unfenced::loss::Loss;
+use unfenced::strategy::{self, Choice, Sharing, Strategy, StrategyKind, UpdateKind};
+use unfenced::sync::Float;
+use unfenced::train::{Limits, Outcome, Plan, Progress, StepSize, train};
+use unfenced::{Dataset, Penalty, Problem, Team};
+
+/// A dataset read from this text.
+pub fn read(text: &str) -> Dataset<'static> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), text).expect("written");
+    data::open(file.path(), FeatureNumbers::Auto, 1).expect("readable rows")
+}
+
+/// Text-like rows with two classes.
+pub fn text_like(n_rows: usize, n_features: usize, n_nonzeros: usize) -> Dataset<'static> {
+    let generator = Generator { n_rows, n_features, n_nonzeros, zipf: 1.0, noise: 0.05, n_classes: 2, seed: 3 };
+    let mut text = Vec::new();
+    generator.write(&mut text).expect("written to memory");
+    read(&String::from_utf8(text).expect("text"))
+}
+
+/// Numbers as xorshift makes them, from -1 to 1.
+pub struct Numbers(pub u64);
+
+impl Numbers {
+    pub fn next(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        ((self.next() + 1.0) / 2.0 * end as f64) as usize % end
+    }
+
+    pub fn vector(&mut self, n: usize) -> Vec<f64> {
+        (0..n).map(|_| self.next()).collect()
+    }
+}
+
+/// Rows with at most `most` non-zeros each; the targets are -1 and +1, or numbers.
+pub fn random_rows(n: usize, d: usize, most: usize, numbers_as_targets: bool, seed: u64) -> Dataset<'static> {
+    let mut random = Numbers(seed);
+    let mut text = String::new();
+    for i in 0..n {
+        let mut features: Vec<usize> = (0..random.below(most + 1)).map(|_| random.below(d) + 1).collect();
+        features.sort_unstable();
+        features.dedup();
+        let lean: f64 = features.iter().map(|&k| if k % 3 == 0 { 0.8 } else { -0.5 }).sum();
+        let class = if lean + 0.7 * random.next() > 0.0 { 1.0 } else { -1.0 };
+        let target = if numbers_as_targets {
+            2.0 * lean + random.next()
+        } else if i < 2 {
+            [1.0, -1.0][i]
+        } else {
+            class
+        };
+        write!(text, "{target:.3}").expect("text");
+        for k in features {
+            write!(text, " {k}:{:.3}", random.next()).expect("text");
+        }
+        text.push('\n');
+    }
+    read(&text)
+}
+
+pub fn choice(strategy: StrategyKind, update: UpdateKind) -> Choice {
+    Choice { strategy, update, sharing: Sharing::Wild, batch: 16, seed: 5 }
+}
+
+/// Every strategy x update that exists, hogwild with both memories.
+pub fn crosses() -> Vec<Choice> {
+    let mut all = Vec::new();
+    for &strategy in StrategyKind::ALL {
+        for &update in UpdateKind::ALL {
+            if (strategy, update) != (StrategyKind::Minibatch, UpdateKind::Sdca) {
+                all.push(choice(strategy, update));
+            }
+            if strategy == StrategyKind::Hogwild {
+                all.push(Choice { sharing: Sharing::Atomic, ..choice(strategy, update) });
+            }
+        }
+    }
+    all
+}
+
+pub fn ridge(data: &Dataset, c: f64) -> Penalty {
+    Penalty { l2: 1.0 / (c * data.n_rows() as f64), l1: 0.0 }
+}
+
+pub fn problem<'a>(data: &'a Dataset<'a>, loss: &'static dyn Loss, penalty: Penalty, intercept: bool) -> Problem<'a> {
+    Problem::new(data, loss, penalty, intercept).expect("a problem")
+}
+
+/// Runs a method until its limits end it.
+pub fn fit<F: Float>(problem: &Problem, choice: &Choice, team: &Team, mut limits: Limits) -> Outcome<F> {
+    let mut strategy = strategy::build::<F>(problem, choice).expect("a cross that exists");
+    let plan = Plan { step_size: StepSize::new(problem, choice, None, None), so_far: Progress::default() };
+    train(problem, strategy.as_mut(), team, plan, None, &mut [&mut limits]).expect("a run")
+}
+
+/// The state after some epochs with a constant step size.
+pub fn after_epochs<F: Float>(
+    problem: &Problem,
+    choice: &Choice,
+    team: &Team,
+    epochs: usize,
+    step_size: f64,
+) -> Box<dyn Strategy<F>> {
+    let mut strategy = strategy::build::<F>(problem, choice).expect("a cross that exists");
+    (0..epochs).for_each(|_| strategy.epoch(problem, team, F::from_f64(step_size)));
+    strategy
+}

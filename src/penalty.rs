@@ -46,13 +46,9 @@ impl Penalty {
 #[inline(always)]
 pub fn soft<F: Float>(v: F, by: F) -> F {
     let kept = v.abs() - by;
-    if kept <= F::ZERO {
-        F::ZERO
-    } else if v > F::ZERO {
-        kept
-    } else {
-        -kept
-    }
+    // No jump: the sign of v is as good as random to a processor that guesses. A NaN stays one.
+    let kept = if kept < F::ZERO { F::ZERO } else { kept };
+    kept.copysign(v)
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub trait Float:
     fn sqrt(self) -> Self;
     /// The absolute value.
     fn abs(self) -> Self;
+    /// This size with that sign.
+    fn copysign(self, sign: Self) -> Self;
 }
 
 /// One shared float. Every access is relaxed: no other memory is published through a weight.
@@ -104,6 +106,10 @@ macro_rules! float {
             #[inline(always)]
             fn abs(self) -> Self {
                 $float::abs(self)
+            }
+            #[inline(always)]
+            fn copysign(self, sign: Self) -> Self {
+                $float::copysign(self, sign)
             }
         }
 

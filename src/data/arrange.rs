@@ -180,9 +180,9 @@ mod tests {
                 assert_eq!(data.numbering().feature(data.numbering().number(feature)), Some(feature));
             }
             assert_eq!(data.numbering().feature(5), None);
-            let mut rows: Vec<(usize, f32, Vec<(u32, f32)>)> = (0..3)
+            let mut rows: Vec<_> = (0..3)
                 .map(|i| {
-                    let mut row: Vec<_> = data.row(i).iter().map(|(j, x)| (data.numbering().number(j), x)).collect();
+                    let mut row: Vec<(u32, f32)> = data.row(i).iter().map(|(j, x)| (data.numbering().number(j), x)).collect();
                     row.sort_by_key(|pair| pair.0);
                     assert!(data.row(i).indices.windows(2).all(|pair| pair[0] < pair[1]));
                     (data.original_row(i), data.targets()[i], row)

@@ -29,12 +29,14 @@ const HEADER_BYTES: usize = 512;
 const ALIGNMENT: usize = 64;
 const ENTRY_BYTES: usize = 40;
 const TABLE_START: usize = 64;
+const N_SECTIONS: usize = 8;
 
-/// A section's name, the bytes of one entry, how many entries, and whether opening checks its sum.
-struct Shape {
+const _: () = assert!(TABLE_START + N_SECTIONS * ENTRY_BYTES + 8 <= HEADER_BYTES, "the header has room for its table");
+
+/// A section: its name, where it lies in the file, and whether opening checks its sum.
+struct Section {
     name: &'static str,
-    entry: usize,
-    n: usize,
+    place: Range<usize>,
     checked: bool,
 }
 
@@ -49,36 +51,27 @@ struct Counts {
 }
 
 impl Counts {
-    /// The sections in their order, if their sizes can be counted.
-    fn sections(self) -> Option<[Shape; 8]> {
-        let (n, d, nnz) =
-            (usize::try_from(self.rows).ok()?, usize::try_from(self.features).ok()?, usize::try_from(self.nonzeros).ok()?);
-        let section = |name, entry, n, checked| Shape { name, entry, n, checked };
+    /// The sections: after the header, one after the other, each at a multiple of 64; if all that can be addressed.
+    fn sections(self) -> Option<[Section; N_SECTIONS]> {
+        let count = |n: u64| usize::try_from(n).ok();
+        let (n, d, nnz) = (count(self.rows)?, count(self.features)?, count(self.nonzeros)?);
+        let mut end = Some(HEADER_BYTES);
+        let mut section = |name, entry: usize, n: Option<usize>, checked| {
+            let start = end.and_then(|end| end.checked_next_multiple_of(ALIGNMENT));
+            end = n.and_then(|n| n.checked_mul(entry)).zip(start).and_then(|(bytes, start)| start.checked_add(bytes));
+            Some(Section { name, place: start?..end?, checked })
+        };
         Some([
-            section("targets", 4, n, true),
-            section("row_offsets", 8, n.checked_add(1)?, true),
-            section("row_order", 4, n, true),
-            section("counts", 4, d, true),
-            section("numbers", 4, d, true),
-            section("by_number", 4, d, true),
-            section("indices", 4, nnz, false),
-            section("values", 4, nnz, false),
+            section("targets", 4, Some(n), true)?,
+            section("row_offsets", 8, n.checked_add(1), true)?,
+            section("row_order", 4, Some(n), true)?,
+            section("counts", 4, Some(d), true)?,
+            section("numbers", 4, Some(d), true)?,
+            section("by_number", 4, Some(d), true)?,
+            section("indices", 4, Some(nnz), false)?,
+            section("values", 4, Some(nnz), false)?,
         ])
     }
-}
-
-/// Where each section lies: after the header, one after the other, each at a multiple of 64; and the whole length.
-fn places(counts: Counts) -> Option<([(Shape, Range<usize>); 8], usize)> {
-    let mut end = HEADER_BYTES;
-    let mut fits = true;
-    let placed = counts.sections()?.map(|section| {
-        let start = end.checked_next_multiple_of(ALIGNMENT);
-        let stop = section.entry.checked_mul(section.n).zip(start).and_then(|(bytes, start)| start.checked_add(bytes));
-        fits &= stop.is_some();
-        end = stop.unwrap_or(0);
-        (section, start.unwrap_or(0)..end)
-    });
-    fits.then_some((placed, end))
 }
 
 /// Writes a dataset as a store, whole or not at all.
@@ -93,7 +86,7 @@ pub fn write_store(data: &Dataset, path: &Path) -> Result<()> {
         columns: data.numbering.n_columns,
         first: u64::from(data.numbering.first),
     };
-    let bytes: [&[u8]; 8] = [
+    let bytes: [&[u8]; N_SECTIONS] = [
         bytemuck::cast_slice(&data.targets),
         bytemuck::cast_slice(&data.offsets),
         bytemuck::cast_slice(&data.row_order),
@@ -103,19 +96,19 @@ pub fn write_store(data: &Dataset, path: &Path) -> Result<()> {
         bytemuck::cast_slice(&data.indices),
         bytemuck::cast_slice(&data.values),
     ];
-    let (places, _) = places(counts).ok_or_else(|| Error::file(path, "the dataset is too large for this machine's addresses"))?;
+    let sections = counts.sections().ok_or_else(|| Error::file(path, "the dataset is too large for this machine's addresses"))?;
     let mut header = Vec::with_capacity(HEADER_BYTES);
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&VERSION.to_ne_bytes());
     header.extend_from_slice(&BYTE_ORDER.to_ne_bytes());
-    for count in [counts.rows, counts.features, counts.nonzeros, counts.columns, counts.first, places.len() as u64] {
+    for count in [counts.rows, counts.features, counts.nonzeros, counts.columns, counts.first, N_SECTIONS as u64] {
         header.extend_from_slice(&count.to_ne_bytes());
     }
-    for ((section, place), bytes) in places.iter().zip(bytes) {
+    for (section, bytes) in sections.iter().zip(bytes) {
         let mut name = [0u8; 16];
         name[..section.name.len()].copy_from_slice(section.name.as_bytes());
         header.extend_from_slice(&name);
-        for number in [place.start as u64, place.len() as u64, xxh3_64(bytes)] {
+        for number in [section.place.start as u64, section.place.len() as u64, xxh3_64(bytes)] {
             header.extend_from_slice(&number.to_ne_bytes());
         }
     }
@@ -124,10 +117,10 @@ pub fn write_store(data: &Dataset, path: &Path) -> Result<()> {
     crate::file::write(path, |out| {
         out.write_all(&header)?;
         let mut written = HEADER_BYTES;
-        for ((_, place), bytes) in places.iter().zip(bytes) {
-            out.write_all(&[0; ALIGNMENT][..place.start - written])?;
+        for (section, bytes) in sections.iter().zip(bytes) {
+            out.write_all(&[0; ALIGNMENT][..section.place.start - written])?;
             out.write_all(bytes)?;
-            written = place.end;
+            written = section.place.end;
         }
         Ok(())
     })
@@ -136,8 +129,8 @@ pub fn write_store(data: &Dataset, path: &Path) -> Result<()> {
 /// The header of a mapped store, checked against the file's length.
 struct Header {
     counts: Counts,
-    places: [(Shape, Range<usize>); 8],
-    checksums: [u64; 8],
+    sections: [Section; N_SECTIONS],
+    checksums: [u64; N_SECTIONS],
 }
 
 fn header(path: &Path, file: &Mapped) -> Result<Header> {
@@ -158,28 +151,29 @@ fn header(path: &Path, file: &Mapped) -> Result<Header> {
         return Err(wrong(&format!("this is format version {}; this program reads version {VERSION}", word(8))));
     }
     let counts = Counts { rows: number(16), features: number(24), nonzeros: number(32), columns: number(40), first: number(48) };
-    let placed = places(counts).filter(|(places, _)| {
-        (0..).zip(places).all(|(k, (section, place))| {
+    let sections = counts.sections().filter(|sections| {
+        (0..).zip(sections).all(|(k, section)| {
             let entry = TABLE_START + k * ENTRY_BYTES;
             let name = &bytes[entry..entry + 16];
             name.starts_with(section.name.as_bytes())
                 && name[section.name.len()..].iter().all(|&byte| byte == 0)
-                && (number(entry + 16), number(entry + 24)) == (place.start as u64, place.len() as u64)
+                && (number(entry + 16), number(entry + 24)) == (section.place.start as u64, section.place.len() as u64)
         })
     });
-    let (places, end) = placed.ok_or_else(|| wrong("its section table contradicts its counts; convert the data again"))?;
-    if file.bytes().len() != end {
-        let section = places.iter().find(|(_, place)| place.end > file.bytes().len()).map_or("the end", |(s, _)| s.name);
+    let sections = sections.ok_or_else(|| wrong("its section table contradicts its counts; convert the data again"))?;
+    let (length, end) = (file.bytes().len(), sections[N_SECTIONS - 1].place.end);
+    if length != end {
+        let section = sections.iter().find(|section| section.place.end > length).map_or("values", |section| section.name);
         return Err(Error::file(
             path,
             format!(
-                "section {section}: the file has {} bytes where {end} are wanted: it is truncated or has grown; convert the data again",
-                file.bytes().len()
+                "section {section}: the file has {length} bytes where {end} are wanted: it is truncated or has grown; convert the \
+                 data again"
             ),
         ));
     }
     let checksums = std::array::from_fn(|k| number(TABLE_START + k * ENTRY_BYTES + 32));
-    Ok(Header { counts, places, checksums })
+    Ok(Header { counts, sections, checksums })
 }
 
 fn damaged(path: &Path, section: &str, what: &str) -> Error {
@@ -187,8 +181,8 @@ fn damaged(path: &Path, section: &str, what: &str) -> Error {
 }
 
 fn check_sums(path: &Path, file: &Mapped, header: &Header, all: bool) -> Result<()> {
-    for ((section, place), &checksum) in header.places.iter().zip(&header.checksums) {
-        if (all || section.checked) && xxh3_64(&file.bytes()[place.clone()]) != checksum {
+    for (section, &checksum) in header.sections.iter().zip(&header.checksums) {
+        if (all || section.checked) && xxh3_64(&file.bytes()[section.place.clone()]) != checksum {
             return Err(damaged(path, section.name, "its checksum does not match: the file is damaged"));
         }
     }
@@ -200,11 +194,11 @@ pub(crate) fn open(path: &Path) -> Result<Dataset<'static>> {
     let file = Mapped::open(path)?;
     let header = header(path, &file)?;
     check_sums(path, &file, &header, false)?;
-    let Header { counts, places, .. } = header;
-    fn column<T: Pod>(path: &Path, file: &Mapped, (section, place): &(Shape, Range<usize>)) -> Result<Column<'static, T>> {
-        Column::mapped(file, place.clone()).ok_or_else(|| damaged(path, section.name, "it is not aligned"))
+    let Header { counts, sections, .. } = header;
+    fn column<T: Pod>(path: &Path, file: &Mapped, section: &Section) -> Result<Column<'static, T>> {
+        Column::mapped(file, section.place.clone()).ok_or_else(|| damaged(path, section.name, "it is not aligned"))
     }
-    let [targets, offsets, row_order, row_counts, numbers, by_number, indices, values] = &places;
+    let [targets, offsets, row_order, row_counts, numbers, by_number, indices, values] = &sections;
     let data = Dataset {
         name: path.display().to_string(),
         targets: column(path, &file, targets)?,
@@ -260,23 +254,17 @@ mod tests {
     #[test]
     fn three_thousand_million_non_zeros_are_placed_without_overflow() {
         let counts = Counts { rows: 40_000_000, features: 50_000_000, nonzeros: 3_000_000_000, columns: 60_000_000, first: 1 };
-        let (places, end) = places(counts).expect("fits a 64-bit machine");
-        assert_eq!(places[6].1.len(), 12_000_000_000);
-        assert!(places.windows(2).all(|pair| pair[0].1.end <= pair[1].1.start));
-        assert!(places.iter().all(|(_, place)| place.start % ALIGNMENT == 0));
-        assert_eq!(end, places[7].1.end);
-        assert!(end > 24_000_000_000);
+        let sections = counts.sections().expect("fits a 64-bit machine");
+        assert_eq!(sections[6].place.len(), 12_000_000_000);
+        assert!(sections.windows(2).all(|pair| pair[0].place.end <= pair[1].place.start));
+        assert!(sections.iter().all(|section| section.place.start % ALIGNMENT == 0));
+        assert!(sections[7].place.end > 24_000_000_000);
     }
 
     #[test]
     fn counts_beyond_all_memory_are_no_overflow() {
         for rows in [u64::MAX, u64::MAX / 4, u64::MAX / 8] {
-            assert!(places(Counts { rows, features: 1, nonzeros: u64::MAX / 2, columns: 1, first: 0 }).is_none());
+            assert!(Counts { rows, features: 1, nonzeros: u64::MAX / 2, columns: 1, first: 0 }.sections().is_none());
         }
-    }
-
-    #[test]
-    fn the_header_has_room_for_its_table() {
-        assert!(TABLE_START + 8 * ENTRY_BYTES + 8 <= HEADER_BYTES);
     }
 }

@@ -71,7 +71,7 @@ impl DualLoss for Logistic {
             let step = value / (1.0 / (c * (1.0 - c)) + q);
             let newton = c - step;
             let next = if low < newton && newton < high { newton } else { (low + high) / 2.0 };
-            if (next - c).abs() <= 1e-12 * c || !(low < high) {
+            if (next - c).abs() <= 1e-12 * c || low >= high {
                 c = next;
                 break;
             }

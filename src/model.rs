@@ -107,9 +107,10 @@ impl Model {
     /// Scores every row; parallel on the current rayon pool.
     ///
     /// # Errors
-    /// If the data's features are numbered from 0 and the model's from 1.
+    /// If the data's features are numbered from 0 and the model's from 1, or a row is damaged.
     pub fn scores(&self, data: &Dataset) -> Result<Scores> {
         eval::same_numbering(data, self.first_feature, "the model")?;
+        data.check_rows()?;
         let mut n_unknown = 0;
         let mut weight = |number: u32| {
             let known = number.checked_sub(self.first_feature).and_then(|column| self.weights.get(column as usize));

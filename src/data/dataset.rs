@@ -165,10 +165,10 @@ impl<'a> Dataset<'a> {
         self.shuffled
     }
 
-    /// The different targets, rising, as far as there are at most `limit` of them.
+    /// The different targets, rising, as far as there are at most `limit` of them; -0 is 0.
     pub fn labels(&self, limit: usize) -> Option<Vec<f32>> {
         let mut labels: Vec<f32> = Vec::new();
-        for &target in self.targets.iter() {
+        for target in self.targets.iter().map(|&target| target + 0.0) {
             if let Err(place) = labels.binary_search_by(|label| label.total_cmp(&target)) {
                 if labels.len() == limit {
                     return None;

@@ -260,16 +260,17 @@ impl Train {
             step_size: team.install(|| StepSize::new(problem, &settings.choice, self.step_size, settings.schedule)),
             so_far: Progress::default(),
         };
-        let fingerprint = self.fingerprint::<F>(problem, settings, plan.step_size.schedule);
-        if let Some(folder) = self.checkpoint.as_ref().filter(|_| self.resume) {
-            let (state, so_far, first) = resume::<F>(folder, &fingerprint)?;
+        let schedule = plan.step_size.schedule;
+        let checkpoint = self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule)));
+        if let Some((folder, fingerprint)) = checkpoint.as_ref().filter(|_| self.resume) {
+            let (state, so_far, first) = resume::<F>(folder, fingerprint)?;
             strategy.restore(&state)?;
             plan = Plan { step_size: StepSize { first, ..plan.step_size }, so_far };
         }
         let mut limits = settings.limits;
         let mut patience = self.patience.map(Patience::new);
         let mut history = self.history.as_ref().map(|path| History::open(path, self.resume)).transpose()?;
-        let mut checkpoints = self.checkpoint.as_ref().map(|folder| Checkpoints::new(folder, fingerprint)).transpose()?;
+        let mut checkpoints = checkpoint.map(|(folder, fingerprint)| Checkpoints::new(folder, fingerprint)).transpose()?;
         let mut bar = Bar::new(self.quiet, limits.gap.unwrap_or(GAP));
         let mut observers: Vec<&mut dyn Observer<F>> = vec![&mut limits, &mut bar];
         observers.extend(patience.as_mut().map(|watch| watch as &mut dyn Observer<F>));
@@ -296,7 +297,7 @@ impl Train {
         if choice.strategy == StrategyKind::Minibatch {
             all.push(("batch", choice.batch.to_string()));
         }
-        all.extend(self.step_size.map(|step_size| ("step-size", step_size.to_string())));
+        all.push(("step-size", self.step_size.map_or("from the data".to_owned(), |step_size| step_size.to_string())));
         Fingerprint::new(problem, &all)
     }
 

@@ -165,6 +165,13 @@ impl Train {
     /// Refuses what no data could make right.
     fn check_alone(&self, sequential: bool) -> Result<()> {
         let usage = |what: &str| Err(Error::Usage(what.into()));
+        let model = self.model.clone().unwrap_or_else(|| default_model(&self.data));
+        let (inputs, outputs) = ([Some(&self.data), self.test.as_ref()], [Some(&model), self.history.as_ref()]);
+        for input in inputs.into_iter().flatten() {
+            if let Some(output) = outputs.into_iter().flatten().find(|output| is_same_file(input, output)) {
+                return usage(&format!("{} is to be read: give --model and --history other names", output.display()));
+            }
+        }
         let positive = |value: Option<f64>| value.is_none_or(|value| value > 0.0 && value.is_finite());
         if !positive(self.c) || !positive(self.step_size) || !positive(self.time) {
             return usage("--c, --step-size and --time want numbers above 0");
@@ -361,6 +368,12 @@ fn too_early<F>(outcome: &Outcome<F>, settings: &Settings, wanted: f64) -> Strin
 fn default_model(data: &Path) -> PathBuf {
     let name = data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("unfenced");
+/// Whether writing one would overwrite the other.
+fn is_same_file(input: &Path, output: &Path) -> bool {
+    std::fs::canonicalize(input)
+        .is_ok_and(|input| input.is_file() && std::fs::canonicalize(output).is_ok_and(|output| input == output))
+}
+
     PathBuf::from(format!("{stem}.model"))
 }
 

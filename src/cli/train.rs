@@ -251,6 +251,10 @@ impl Train {
         if !folder.is_dir() {
             return Err(Error::file(folder, "is no folder; the model is to be saved there"));
         }
+        // A device such as /dev/null needs no room for a file beside it.
+        if settings.model.is_file() || !settings.model.exists() {
+            tempfile::tempfile_in(folder).map_err(Error::io(&settings.model, "create"))?;
+        }
         Ok(())
     }
 
@@ -364,16 +368,16 @@ fn too_early<F>(outcome: &Outcome<F>, settings: &Settings, wanted: f64) -> Strin
     format!("{reached}; {advice}")
 }
 
-/// DATA's file name up to its first dot, in the current folder.
-fn default_model(data: &Path) -> PathBuf {
-    let name = data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("unfenced");
 /// Whether writing one would overwrite the other.
 fn is_same_file(input: &Path, output: &Path) -> bool {
     std::fs::canonicalize(input)
         .is_ok_and(|input| input.is_file() && std::fs::canonicalize(output).is_ok_and(|output| input == output))
 }
 
+/// DATA's file name up to its first dot, in the current folder.
+fn default_model(data: &Path) -> PathBuf {
+    let name = data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("unfenced");
     PathBuf::from(format!("{stem}.model"))
 }
 

@@ -44,12 +44,12 @@ impl Predict {
         warn_of_unknown(&data, &scores);
         let mut text = String::new();
         for &score in &scores.values {
-            let value = match model.probability(score).filter(|_| self.probabilities) {
-                Some(probability) => probability,
-                None if self.scores => score,
-                None => model.predict(score),
+            // Writing to a String cannot fail.
+            let _ = match (model.probability(score), model.classes()) {
+                (Some(probability), _) if self.probabilities => writeln!(text, "{probability}"),
+                (_, Some(_)) if !self.scores => writeln!(text, "{}", model.predict(score) as f32), // as the user wrote it
+                _ => writeln!(text, "{score}"),
             };
-            let _ = writeln!(text, "{value}"); // writing to a String cannot fail
         }
         match &self.output {
             Some(path) => crate::file::write(path, |out| out.write_all(text.as_bytes()))?,

@@ -150,7 +150,8 @@ fn parse_line(line: &[u8], wanted: FeatureNumbers, block: &mut Block) -> std::re
             format!("the label '{}' is not a number; a line is 'label index:value index:value ...'", shown(token))
         }
     })?;
-    let target = finite(label).ok_or_else(|| format!("the label '{}' is not a finite 32-bit number", shown(token(rest))))?;
+    let target = finite(label)
+        .ok_or_else(|| format!("the label '{}' is not finite; a finite 32-bit number is wanted", shown(token(rest))))?;
     rest = skip_blanks(after);
 
     let start = block.numbers.len();
@@ -170,8 +171,8 @@ fn parse_line(line: &[u8], wanted: FeatureNumbers, block: &mut Block) -> std::re
             return Err("feature number 0 in one-based data; numbers from 1 are wanted, or --zero-based".into());
         }
         let (value, after) = number(after).ok_or_else(|| bad_pair(token(rest)))?;
-        let value =
-            finite(value).ok_or_else(|| format!("the value in '{}' is not a finite 32-bit number", shown(token(rest))))?;
+        let value = finite(value)
+            .ok_or_else(|| format!("the value in '{}' is not finite; a finite 32-bit number is wanted", shown(token(rest))))?;
         sorted &= last < index as i64;
         last = index as i64;
         block.numbers.push(index as u32);

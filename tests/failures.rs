@@ -405,7 +405,7 @@ fn what_is_read_is_never_written_over() {
         "train rows.model --model out --history rows.model",
         "train rows.model --model test.svm --test test.svm",
     ] {
-        folder.refused(line, 2, &["is to be read"]);
+        folder.refused(line, 2, &["is to be read, and would be written over"]);
     }
     assert_eq!(folder.read("rows.model"), before);
     assert_eq!(folder.names(), ["rows.model", "test.svm"]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{DONE, print, team, warn};
+use crate::cli::{DONE, print, refuse_overwriting, team, warn};
 use crate::data::{Dataset, FeatureNumbers, open};
 use crate::error::{Error, Result};
 use crate::model::{Model, Scores};
@@ -30,6 +30,9 @@ pub struct Predict {
 
 impl Predict {
     pub fn run(self) -> Result<u8> {
+        if let Some(output) = &self.output {
+            refuse_overwriting(output, &[Some(&self.model), Some(&self.data)])?;
+        }
         let team = team()?;
         let model = Model::load(&self.model)?;
         if self.probabilities && model.probability(0.0).is_none() {

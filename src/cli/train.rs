@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::progress::Bar;
 use crate::cli::report::{Report, Summary};
-use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, warn};
+use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, refuse_overwriting, warn};
 use crate::data::{Dataset, FeatureNumbers, open};
 use crate::error::{Error, Result};
 use crate::eval::{HeldOut, metrics};
@@ -166,11 +166,12 @@ impl Train {
     fn check_alone(&self, sequential: bool) -> Result<()> {
         let usage = |what: &str| Err(Error::Usage(what.into()));
         let model = self.model.clone().unwrap_or_else(|| default_model(&self.data));
-        let (inputs, outputs) = ([Some(&self.data), self.test.as_ref()], [Some(&model), self.history.as_ref()]);
-        for input in inputs.into_iter().flatten() {
-            if let Some(output) = outputs.into_iter().flatten().find(|output| is_same_file(input, output)) {
-                return usage(&format!("{} is to be read: give --model and --history other names", output.display()));
-            }
+        let (history, test) = (self.history.as_deref(), self.test.as_deref());
+        for output in [Some(model.as_path()), history].into_iter().flatten() {
+            refuse_overwriting(output, &[Some(&self.data), test])?;
+        }
+        if history == Some(&model) {
+            return usage("--history and the model have the same name");
         }
         let positive = |value: Option<f64>| value.is_none_or(|value| value > 0.0 && value.is_finite());
         if !positive(self.c) || !positive(self.step_size) || !positive(self.time) {
@@ -366,12 +367,6 @@ fn too_early<F>(outcome: &Outcome<F>, settings: &Settings, wanted: f64) -> Strin
         _ => "more --epochs, another --step-size, or --update sdca help",
     };
     format!("{reached}; {advice}")
-}
-
-/// Whether writing one would overwrite the other.
-fn is_same_file(input: &Path, output: &Path) -> bool {
-    std::fs::canonicalize(input)
-        .is_ok_and(|input| input.is_file() && std::fs::canonicalize(output).is_ok_and(|output| input == output))
 }
 
 /// DATA's file name up to its first dot, in the current folder.

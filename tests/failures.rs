@@ -726,6 +726,9 @@ fn stopping_before_the_asked_gap_ends_with_3_and_says_what_to_try() {
     folder.done("train rows.svm --epochs 1 --quiet");
 }
 
+    let ended = folder.run("train rows.svm --epochs 2 --target-objective 0.001 --quiet");
+    ended.ends_with_code(3);
+    assert!(ended.err.contains("where 0.001 was asked"), "{}", ended.err);
 #[test]
 fn a_step_size_that_explodes_ends_finite_or_with_an_error() {
     let mut rows = examples(1, 200, 12);

@@ -354,9 +354,13 @@ impl Train {
 }
 
 fn too_early<F>(outcome: &Outcome<F>, settings: &Settings, wanted: f64) -> String {
-    let reached = match outcome.certificate.gap().filter(|gap| gap.is_finite()) {
-        Some(gap) => format!("stopped at a relative gap of {gap:.1e}, where {wanted:.1e} was asked"),
-        None => "stopped before the asked tolerance, with no bound on how far the best is".to_owned(),
+    let gap = outcome.certificate.gap().filter(|gap| gap.is_finite());
+    let reached = match (settings.limits.objective, gap) {
+        (Some(objective), _) => {
+            format!("stopped at an objective of {}, where {objective} was asked", outcome.certificate.objective)
+        }
+        (None, Some(gap)) => format!("stopped at a relative gap of {gap:.1e}, where {wanted:.1e} was asked"),
+        (None, None) => "stopped before the asked tolerance, with no bound on how far the best is".to_owned(),
     };
     let advice = match settings.choice.update {
         UpdateKind::Sdca => "more --epochs or --time, a larger --l2 (smaller --c) or scaled features help",

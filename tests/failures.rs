@@ -404,9 +404,13 @@ fn what_is_read_is_never_written_over() {
         "train ./rows.model --model rows.model",
         "train rows.model --model out --history rows.model",
         "train rows.model --model test.svm --test test.svm",
+        "convert test.svm ./test.svm",
+        "predict rows.model test.svm --output test.svm",
+        "predict rows.model test.svm --output rows.model",
     ] {
         folder.refused(line, 2, &["is to be read, and would be written over"]);
     }
+    folder.refused("train test.svm --model out --history out", 2, &["--history and the model have the same name"]);
     assert_eq!(folder.read("rows.model"), before);
     assert_eq!(folder.names(), ["rows.model", "test.svm"]);
 }
@@ -722,13 +726,13 @@ fn stopping_before_the_asked_gap_ends_with_3_and_says_what_to_try() {
     assert_eq!(ended.json()["stop"], "epochs");
     assert!(folder.has("rows.model"));
     folder.run("train rows.svm --update sgd --epochs 1 --gap 1e-9 --quiet").ends_with_code(3);
+    let ended = folder.run("train rows.svm --epochs 2 --target-objective 0.001 --quiet");
+    ended.ends_with_code(3);
+    assert!(ended.err.contains("where 0.001 was asked"), "{}", ended.err);
     // Without an asked tolerance the epochs are all that was wanted.
     folder.done("train rows.svm --epochs 1 --quiet");
 }
 
-    let ended = folder.run("train rows.svm --epochs 2 --target-objective 0.001 --quiet");
-    ended.ends_with_code(3);
-    assert!(ended.err.contains("where 0.001 was asked"), "{}", ended.err);
 #[test]
 fn a_step_size_that_explodes_ends_finite_or_with_an_error() {
     let mut rows = examples(1, 200, 12);

@@ -157,7 +157,7 @@ pub fn examples(seed: u64, n_rows: usize, n_features: u32) -> Vec<Example> {
     (0..n_rows)
         .map(|_| {
             let pairs: Vec<(u32, f32)> = (1..=n_features)
-                .filter_map(|feature| (random.below(3) == 0).then(|| (feature, random.thousandths())))
+                .filter_map(|feature| if random.below(3) == 0 { Some((feature, random.thousandths())) } else { None })
                 .filter(|&(_, value)| value != 0.0)
                 .collect();
             let score: f32 = pairs.iter().map(|&(feature, value)| if feature % 2 == 0 { value } else { -value }).sum();

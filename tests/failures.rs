@@ -301,6 +301,41 @@ fn a_store_that_lies_with_the_right_checksum_is_an_error() {
     }
 }
 
+#[test]
+fn a_store_whose_sections_lie_with_the_right_checksums_crashes_nothing() {
+    let folder = trained();
+    let whole = store(&folder);
+    let number = |at: usize| u64::from_ne_bytes(whole[at..at + 8].try_into().expect("8 bytes")) as usize;
+    let mut random = Random::new(12);
+    for section in 0..8 {
+        let entry = 64 + section * 40;
+        let place = number(entry + 16)..number(entry + 16) + number(entry + 24);
+        for change in 0..6 {
+            let mut bad = whole.clone();
+            let at = place.start + random.below(place.len() as u64 / 4) as usize * 4;
+            let lie = [0, 1, 7, u32::MAX, f32::NAN.to_bits(), f32::INFINITY.to_bits()][change];
+            bad[at..at + 4].copy_from_slice(&lie.to_ne_bytes());
+            let checksum = xxhash_rust::xxh3::xxh3_64(&bad[place.clone()]);
+            bad[entry + 32..entry + 40].copy_from_slice(&checksum.to_ne_bytes());
+            let checksum = xxhash_rust::xxh3::xxh3_64(&bad[..504]);
+            bad[504..512].copy_from_slice(&checksum.to_ne_bytes());
+            folder.write("lie.unf", &bad);
+            for line in [
+                "train lie.unf --model out --epochs 3 --quiet",
+                "train lie.unf --model out --epochs 3 --quiet --loss squared --update sgd --strategy striped_lock",
+                "train rows.svm --test lie.unf --model out --epochs 3 --quiet",
+                "predict m lie.unf --scores",
+                "inspect lie.unf --verify",
+                "convert lie.unf again.unf",
+            ] {
+                let ended = folder.run(line);
+                assert!(matches!(ended.code, Some(0..=3)), "{line} {:?} {}", ended.code, ended.err);
+                assert!(!ended.out.contains("NaN"), "{line}: {}", ended.out);
+            }
+        }
+    }
+}
+
 // Files that cannot be read or written
 
 #[test]

@@ -232,6 +232,9 @@ pub(crate) fn open(path: &Path) -> Result<Dataset<'static>> {
     if data.offsets[0] != 0 || data.offsets[n] != nnz as u64 || data.offsets.windows(2).any(|pair| pair[0] > pair[1]) {
         return Err(damaged(path, "row_offsets", "they do not rise from 0 to the number of non-zeros"));
     }
+    if data.targets.iter().any(|target| !target.is_finite()) {
+        return Err(damaged(path, "targets", "one of them is not finite"));
+    }
     if !below(&data.row_order, n) {
         return Err(damaged(path, "row_order", "it names a row that is not there"));
     }

@@ -336,6 +336,44 @@ fn a_store_whose_sections_lie_with_the_right_checksums_crashes_nothing() {
     }
 }
 
+#[test]
+fn files_with_bytes_changed_at_random_are_read_right_or_refused() {
+    let text = text_of(&examples(11, 30, 9)).replace("\n1 ", "\r\n1 qid:3 ").replace(":0.1", ":1e-1");
+    let mut random = Random::new(30);
+    let folder = Folder::new();
+    let alphabet = b"0123456789:.+-eE \t\r\n#naif\0\xff";
+    for (name, whole) in [
+        ("text", text.clone().into_bytes()),
+        ("npz", npz(&npz_arrays())),
+        ("gz", compressed(text.as_bytes(), "gz")),
+        ("bz2", compressed(text.as_bytes(), "bz2")),
+        ("zst", compressed(text.as_bytes(), "zst")),
+        ("xz", compressed(text.as_bytes(), "xz")),
+    ] {
+        let mut taken = 0;
+        for round in 0..400 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + round % 4 {
+                let place = random.below(bytes.len() as u64) as usize;
+                bytes[place] = match name {
+                    "text" => alphabet[random.below(alphabet.len() as u64) as usize],
+                    _ => bytes[place] ^ 1 << random.below(8),
+                };
+            }
+            folder.write(name, &bytes);
+            match data::open(&folder.path(name), FeatureNumbers::Auto, round) {
+                Ok(data) => {
+                    taken += 1;
+                    data.check_rows().expect("good rows");
+                    assert!(data.targets().iter().all(|target| target.is_finite()));
+                }
+                Err(error) => assert!(error.to_string().contains(name), "{error}"),
+            }
+        }
+        assert!(taken < 400, "no damage to {name} is ever found");
+    }
+}
+
 // Files that cannot be read or written
 
 #[test]

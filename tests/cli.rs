@@ -499,5 +499,8 @@ fn a_link_stays_and_what_it_points_to_is_replaced() {
     assert!(std::fs::symlink_metadata(folder.path("link")).expect("there").is_symlink());
     assert_ne!(folder.read("real"), b"old");
     folder.done("predict real data");
-    assert_eq!(folder.names(), ["data", "link", "real", "rows.svm"]);
+    std::os::unix::fs::symlink("not yet", folder.path("ahead")).expect("a link to nothing");
+    folder.done("train data --quiet --model ahead");
+    assert!(std::fs::symlink_metadata(folder.path("ahead")).expect("there").is_symlink());
+    assert_eq!(folder.names(), ["ahead", "data", "link", "not yet", "real", "rows.svm"]);
 }

@@ -72,9 +72,11 @@ impl<'a> HeldOut<'a> {
     /// Matches the features and classes of `data` with those of `training`.
     ///
     /// # Errors
-    /// If the features are numbered from 0 here and from 1 there, or a label is none of the training classes.
+    /// If the features are numbered from 0 here and from 1 there, a label is none of the training classes, or a row is
+    /// damaged.
     pub fn new(data: &'a Dataset<'a>, training: &Dataset, loss: &'static dyn Loss, classes: Option<[f32; 2]>) -> Result<Self> {
         same_numbering(data, training.numbering().first(), training.name())?;
+        data.check_rows()?;
         let feature = |j: usize| training.numbering().feature(data.numbering().number(j)).map(|j| j as u32);
         let features = (0..data.n_features()).map(feature).collect();
         Ok(Self { data, loss, targets: class_signs(data, classes)?, features })

@@ -19,8 +19,9 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<(
         let mut device = BufWriter::new(File::options().write(true).open(path).map_err(Error::io(path, "write"))?);
         return fill(&mut device).and_then(|()| device.flush()).map_err(Error::io(path, "write"));
     }
-    // A link is followed, so that what it points to is replaced and not the link.
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // A link is followed, so that what it points to is replaced and not the link, even if nothing is there yet.
+    let pointed_at = || Some(path.parent()?.join(std::fs::read_link(path).ok()?));
+    let target = std::fs::canonicalize(path).ok().or_else(pointed_at).unwrap_or_else(|| path.to_owned());
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = tempfile::Builder::new();
     temporary.prefix(".unfenced-");

@@ -107,9 +107,10 @@ impl Model {
     /// Scores every row; parallel on the current rayon pool.
     ///
     /// # Errors
-    /// If the data's features are numbered from 0 and the model's from 1.
+    /// If the data's features are numbered from 0 and the model's from 1, or a row is damaged.
     pub fn scores(&self, data: &Dataset) -> Result<Scores> {
         eval::same_numbering(data, self.first_feature, "the model")?;
+        data.check_rows()?;
         let mut n_unknown = 0;
         let mut weight = |number: u32| {
             let known = number.checked_sub(self.first_feature).and_then(|column| self.weights.get(column as usize));
@@ -163,7 +164,8 @@ impl Model {
         if let Some([negative, positive]) = self.classes {
             about.insert("classes".to_owned(), format!("[{negative},{positive}]"));
         }
-        let file = safetensors::serialize(tensors, Some(about)).map_err(wrong)?;
+        let mut file = safetensors::serialize(tensors, Some(about)).map_err(wrong)?;
+        sort_header(&mut file);
         crate::file::write(path, |out| out.write_all(&file))
     }
 
@@ -217,5 +219,17 @@ impl Model {
             return Err(wrong("has weights for more than one output"));
         }
         Ok(Self { loss, classes, first_feature, weights, intercept, double })
+    }
+}
+
+/// Puts the keys of a safetensors header into order, so that equal models are equal files; they come in any order.
+fn sort_header(file: &mut [u8]) {
+    let Some((length, rest)) = file.split_first_chunk_mut::<8>() else { return };
+    let Some(header) = rest.get_mut(..u64::from_le_bytes(*length) as usize) else { return };
+    // serde_json keeps the keys of a Value sorted.
+    let Ok(sorted) = serde_json::from_slice::<serde_json::Value>(header).map(|header| header.to_string()) else { return };
+    if sorted.len() <= header.len() {
+        header.fill(b' ');
+        header[..sorted.len()].copy_from_slice(sorted.as_bytes());
     }
 }

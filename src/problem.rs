@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::data::{Dataset, Rows};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::loss::{Loss, Task};
 use crate::penalty::Penalty;
@@ -299,25 +299,17 @@ fn signs<'a>(targets: &'a [f32], [_, positive]: [f32; 2]) -> Cow<'a, [f32]> {
 
 /// |x_i|^2 of every row, once its features are found to rise below d and its values to be finite.
 fn check_rows(data: &Dataset) -> Result<Vec<f32>> {
-    let (rows, d): (Rows, usize) = (data.rows(), data.n_features());
     let squared_norm = |i: usize| {
-        let row = rows.row(i);
-        let rising = row.indices.windows(2).all(|pair| pair[0] < pair[1]);
-        let norm: f64 = row.values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        if !rising || row.indices.last().is_some_and(|&j| j as usize >= d) {
+        let row = data.checked_row(i)?;
+        let norm = row.values.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() as f32;
+        if !norm.is_finite() {
             return Err(Error::Data(format!(
-                "{}: section indices: row {i} names features that do not rise or are beyond the {d} there are: the store is \
-                 damaged; convert the data again",
-                data.name()
+                "{}: row {} holds values too large to be squared; values of about 1 are wanted: scale the data",
+                data.name(),
+                data.original_row(i) + 1
             )));
         }
-        if !(norm as f32).is_finite() {
-            return Err(Error::Data(format!(
-                "{}: section values: row {i} holds a value that is not finite, or too large to be squared; scale the data",
-                data.name()
-            )));
-        }
-        Ok(norm as f32)
+        Ok(norm)
     };
-    (0..rows.len()).into_par_iter().with_min_len(64).map(squared_norm).collect()
+    (0..data.n_rows()).into_par_iter().with_min_len(64).map(squared_norm).collect()
 }

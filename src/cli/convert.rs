@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{DONE, print, team};
+use crate::cli::{DONE, print, refuse_overwriting, team};
 use crate::data::{FeatureNumbers, open, write_store};
 use crate::error::Result;
 
@@ -28,6 +28,7 @@ pub struct Convert {
 
 impl Convert {
     pub fn run(self) -> Result<u8> {
+        refuse_overwriting(&self.store, &[Some(&self.input)])?;
         let numbers = match (self.one_based, self.zero_based) {
             (true, _) => FeatureNumbers::OneBased,
             (_, true) => FeatureNumbers::ZeroBased,

@@ -47,7 +47,7 @@ struct Contents {
 impl Inspect {
     pub fn run(self) -> Result<u8> {
         let team = team()?;
-        let verified = self.verify && is_store(&self.data)?;
+        let verified = self.verify && self.data.is_file() && is_store(&self.data)?; // a pipe can be read once
         if verified {
             verify_store(&self.data)?;
         }

@@ -13,6 +13,7 @@ mod report;
 mod train;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -71,6 +72,17 @@ fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses an output that is one of the inputs: what the user gave to be read must still be there afterwards.
+fn refuse_overwriting(output: &Path, inputs: &[Option<&Path>]) -> Result<()> {
+    let file = |path: &Path| std::fs::canonicalize(path).ok().filter(|path| path.is_file());
+    let Some(written) = file(output) else { return Ok(()) };
+    if inputs.iter().flatten().any(|input| file(input).is_some_and(|read| read == written)) {
+        let what = format!("{} is to be read, and would be written over; give the output another name", output.display());
+        return Err(Error::Usage(what));
+    }
+    Ok(())
 }
 
 fn warn(text: &str) {

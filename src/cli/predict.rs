@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{DONE, print, team, warn};
+use crate::cli::{DONE, print, refuse_overwriting, team, warn};
 use crate::data::{Dataset, FeatureNumbers, open};
 use crate::error::{Error, Result};
 use crate::model::{Model, Scores};
@@ -30,6 +30,9 @@ pub struct Predict {
 
 impl Predict {
     pub fn run(self) -> Result<u8> {
+        if let Some(output) = &self.output {
+            refuse_overwriting(output, &[Some(&self.model), Some(&self.data)])?;
+        }
         let team = team()?;
         let model = Model::load(&self.model)?;
         if self.probabilities && model.probability(0.0).is_none() {
@@ -44,12 +47,12 @@ impl Predict {
         warn_of_unknown(&data, &scores);
         let mut text = String::new();
         for &score in &scores.values {
-            let value = match model.probability(score).filter(|_| self.probabilities) {
-                Some(probability) => probability,
-                None if self.scores => score,
-                None => model.predict(score),
+            // Writing to a String cannot fail.
+            let _ = match (model.probability(score), model.classes()) {
+                (Some(probability), _) if self.probabilities => writeln!(text, "{probability}"),
+                (_, Some(_)) if !self.scores => writeln!(text, "{}", model.predict(score) as f32), // as the user wrote it
+                _ => writeln!(text, "{score}"),
             };
-            let _ = writeln!(text, "{value}"); // writing to a String cannot fail
         }
         match &self.output {
             Some(path) => crate::file::write(path, |out| out.write_all(text.as_bytes()))?,

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::progress::Bar;
 use crate::cli::report::{Report, Summary};
-use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, warn};
+use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, refuse_overwriting, warn};
 use crate::data::{Dataset, FeatureNumbers, open};
 use crate::error::{Error, Result};
 use crate::eval::{HeldOut, metrics};
@@ -165,6 +165,14 @@ impl Train {
     /// Refuses what no data could make right.
     fn check_alone(&self, sequential: bool) -> Result<()> {
         let usage = |what: &str| Err(Error::Usage(what.into()));
+        let model = self.model.clone().unwrap_or_else(|| default_model(&self.data));
+        let (history, test) = (self.history.as_deref(), self.test.as_deref());
+        for output in [Some(model.as_path()), history].into_iter().flatten() {
+            refuse_overwriting(output, &[Some(&self.data), test])?;
+        }
+        if history == Some(&model) {
+            return usage("--history and the model have the same name");
+        }
         let positive = |value: Option<f64>| value.is_none_or(|value| value > 0.0 && value.is_finite());
         if !positive(self.c) || !positive(self.step_size) || !positive(self.time) {
             return usage("--c, --step-size and --time want numbers above 0");
@@ -243,6 +251,10 @@ impl Train {
         if !folder.is_dir() {
             return Err(Error::file(folder, "is no folder; the model is to be saved there"));
         }
+        // A device such as /dev/null needs no room for a file beside it.
+        if settings.model.is_file() || !settings.model.exists() {
+            tempfile::tempfile_in(folder).map_err(Error::io(&settings.model, "create"))?;
+        }
         Ok(())
     }
 
@@ -259,16 +271,17 @@ impl Train {
             step_size: team.install(|| StepSize::new(problem, &settings.choice, self.step_size, settings.schedule)),
             so_far: Progress::default(),
         };
-        let fingerprint = self.fingerprint::<F>(problem, settings, plan.step_size.schedule);
-        if let Some(folder) = self.checkpoint.as_ref().filter(|_| self.resume) {
-            let (state, so_far, first) = resume::<F>(folder, &fingerprint)?;
+        let schedule = plan.step_size.schedule;
+        let checkpoint = self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule)));
+        if let Some((folder, fingerprint)) = checkpoint.as_ref().filter(|_| self.resume) {
+            let (state, so_far, first) = resume::<F>(folder, fingerprint)?;
             strategy.restore(&state)?;
             plan = Plan { step_size: StepSize { first, ..plan.step_size }, so_far };
         }
         let mut limits = settings.limits;
         let mut patience = self.patience.map(Patience::new);
         let mut history = self.history.as_ref().map(|path| History::open(path, self.resume)).transpose()?;
-        let mut checkpoints = self.checkpoint.as_ref().map(|folder| Checkpoints::new(folder, fingerprint)).transpose()?;
+        let mut checkpoints = checkpoint.map(|(folder, fingerprint)| Checkpoints::new(folder, fingerprint)).transpose()?;
         let mut bar = Bar::new(self.quiet, limits.gap.unwrap_or(GAP));
         let mut observers: Vec<&mut dyn Observer<F>> = vec![&mut limits, &mut bar];
         observers.extend(patience.as_mut().map(|watch| watch as &mut dyn Observer<F>));
@@ -295,7 +308,7 @@ impl Train {
         if choice.strategy == StrategyKind::Minibatch {
             all.push(("batch", choice.batch.to_string()));
         }
-        all.extend(self.step_size.map(|step_size| ("step-size", step_size.to_string())));
+        all.push(("step-size", self.step_size.map_or("from the data".to_owned(), |step_size| step_size.to_string())));
         Fingerprint::new(problem, &all)
     }
 
@@ -340,9 +353,13 @@ impl Train {
 }
 
 fn too_early<F>(outcome: &Outcome<F>, settings: &Settings, wanted: f64) -> String {
-    let reached = match outcome.certificate.gap().filter(|gap| gap.is_finite()) {
-        Some(gap) => format!("stopped at a relative gap of {gap:.1e}, where {wanted:.1e} was asked"),
-        None => "stopped before the asked tolerance, with no bound on how far the best is".to_owned(),
+    let gap = outcome.certificate.gap().filter(|gap| gap.is_finite());
+    let reached = match (settings.limits.objective, gap) {
+        (Some(objective), _) => {
+            format!("stopped at an objective of {}, where {objective} was asked", outcome.certificate.objective)
+        }
+        (None, Some(gap)) => format!("stopped at a relative gap of {gap:.1e}, where {wanted:.1e} was asked"),
+        (None, None) => "stopped before the asked tolerance, with no bound on how far the best is".to_owned(),
     };
     let advice = match settings.choice.update {
         UpdateKind::Sdca => "more --epochs or --time, a larger --l2 (smaller --c) or scaled features help",

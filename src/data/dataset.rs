@@ -1,5 +1,6 @@
 //! The examples: compressed sparse rows, their targets, and how both are numbered.
 
+use rayon::prelude::*;
 use sprs::CsMatViewI;
 
 use crate::data::{Column, Row, Rows};
@@ -95,6 +96,41 @@ impl<'a> Dataset<'a> {
         self.rows().row(i)
     }
 
+    /// Checks that a row's features rise below the number of features and that its values are finite. Damage to the mapped
+    /// sections of a store, which opening does not read, is found here.
+    ///
+    /// # Errors
+    /// Names the section that is damaged.
+    pub fn checked_row(&self, i: usize) -> Result<Row<'_>> {
+        let row = self.row(i);
+        let rising = row.indices.is_sorted_by(|a, b| a < b);
+        if !rising || row.indices.last().is_some_and(|&j| j as usize >= self.n_features()) {
+            return Err(Error::Data(format!(
+                "{}: section indices: row {} names features that do not rise or are beyond the {} there are: the store is \
+                 damaged; convert the data again",
+                self.name,
+                self.original_row(i) + 1,
+                self.n_features()
+            )));
+        }
+        if row.values.iter().any(|x| !x.is_finite()) {
+            return Err(Error::Data(format!(
+                "{}: section values: row {} holds a value that is not finite; finite numbers are wanted",
+                self.name,
+                self.original_row(i) + 1
+            )));
+        }
+        Ok(row)
+    }
+
+    /// [`Dataset::checked_row`] of all; parallel on the current rayon pool.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_rows(&self) -> Result<()> {
+        (0..self.n_rows()).into_par_iter().with_min_len(64).try_for_each(|i| self.checked_row(i).map(drop))
+    }
+
     /// The targets as the user wrote them, in the order of [`Dataset::rows`].
     pub fn targets(&self) -> &[f32] {
         &self.targets
@@ -129,10 +165,10 @@ impl<'a> Dataset<'a> {
         self.shuffled
     }
 
-    /// The different targets, rising, as far as there are at most `limit` of them.
+    /// The different targets, rising, as far as there are at most `limit` of them; -0 is 0.
     pub fn labels(&self, limit: usize) -> Option<Vec<f32>> {
         let mut labels: Vec<f32> = Vec::new();
-        for &target in self.targets.iter() {
+        for target in self.targets.iter().map(|&target| target + 0.0) {
             if let Err(place) = labels.binary_search_by(|label| label.total_cmp(&target)) {
                 if labels.len() == limit {
                     return None;

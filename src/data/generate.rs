@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// Rows made from one random stream, so that they are the same whatever the number of threads.
 const BLOCK_ROWS: usize = 1024;
+/// The most hidden weights: 8 GB of them.
+const MOST_HIDDEN: usize = 1 << 31;
 
 /// What to make.
 #[derive(Debug, Clone)]
@@ -50,9 +52,10 @@ impl Generator {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let n_outputs = if self.n_classes == 2 { 1 } else { self.n_classes };
         let hidden: Vec<f32> = (0..n_outputs * self.n_features).map(|_| random.random::<f32>() * 2.0 - 1.0).collect();
-        let blocks: Vec<usize> = (0..self.n_rows.div_ceil(BLOCK_ROWS)).collect();
-        for group in blocks.chunks(8 * rayon::current_num_threads()) {
-            let texts: Vec<Vec<u8>> = group.par_iter().map(|&block| self.block(block, &cumulative, &hidden)).collect();
+        let (n_blocks, group) = (self.n_rows.div_ceil(BLOCK_ROWS), 8 * rayon::current_num_threads());
+        for start in (0..n_blocks).step_by(group) {
+            let blocks = start..start.saturating_add(group).min(n_blocks);
+            let texts: Vec<Vec<u8>> = blocks.into_par_iter().map(|block| self.block(block, &cumulative, &hidden)).collect();
             for text in texts {
                 out.write_all(&text)?;
             }
@@ -80,6 +83,9 @@ impl Generator {
         }
         if self.n_classes < 2 {
             return usage("--classes wants 2 or more");
+        }
+        if self.n_classes.checked_mul(self.n_features).is_none_or(|n_weights| n_weights > MOST_HIDDEN) {
+            return usage("--classes times --features want at most 2^31: each class has a hidden weight for each feature");
         }
         Ok(())
     }

@@ -150,7 +150,8 @@ fn parse_line(line: &[u8], wanted: FeatureNumbers, block: &mut Block) -> std::re
             format!("the label '{}' is not a number; a line is 'label index:value index:value ...'", shown(token))
         }
     })?;
-    let target = finite(label).ok_or_else(|| format!("the label '{}' is not a finite 32-bit number", shown(token(rest))))?;
+    let target = finite(label)
+        .ok_or_else(|| format!("the label '{}' is not finite; a finite 32-bit number is wanted", shown(token(rest))))?;
     rest = skip_blanks(after);
 
     let start = block.numbers.len();
@@ -170,8 +171,8 @@ fn parse_line(line: &[u8], wanted: FeatureNumbers, block: &mut Block) -> std::re
             return Err("feature number 0 in one-based data; numbers from 1 are wanted, or --zero-based".into());
         }
         let (value, after) = number(after).ok_or_else(|| bad_pair(token(rest)))?;
-        let value =
-            finite(value).ok_or_else(|| format!("the value in '{}' is not a finite 32-bit number", shown(token(rest))))?;
+        let value = finite(value)
+            .ok_or_else(|| format!("the value in '{}' is not finite; a finite 32-bit number is wanted", shown(token(rest))))?;
         sorted &= last < index as i64;
         last = index as i64;
         block.numbers.push(index as u32);
@@ -292,10 +293,10 @@ mod tests {
             ("1 3:1 2:1 3:3", 1, "feature 3 occurs twice"),
             ("\n1:2 3:4", 2, "no label before '1:2'"),
             ("spam 1:1", 1, "the label 'spam' is not a number"),
-            ("nan 1:1", 1, "the label 'nan' is not a finite"),
-            ("1 1:nan", 1, "the value in '1:nan' is not a finite"),
-            ("1 1:-inf", 1, "the value in '1:-inf' is not a finite"),
-            ("1 1:1e39", 1, "the value in '1:1e39' is not a finite"),
+            ("nan 1:1", 1, "the label 'nan' is not finite"),
+            ("1 1:nan", 1, "the value in '1:nan' is not finite"),
+            ("1 1:-inf", 1, "the value in '1:-inf' is not finite"),
+            ("1 1:1e39", 1, "the value in '1:1e39' is not finite"),
             ("1 4294967295:1", 1, "feature number 4294967295 is too large"),
             ("1 99999999999999999999999:1", 1, "too large"),
             ("1 1:", 1, "'1:' is no index:value pair"),

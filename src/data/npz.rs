@@ -47,19 +47,21 @@ pub fn read(path: &Path, numbers: FeatureNumbers) -> Result<(Block, u64)> {
     }
 
     let n = n_rows as usize;
-    if indptr.len() != n + 1 || targets.len() != n || indices.len() != data.len() {
+    if n_rows != n as f64 || indptr.len().checked_sub(1) != Some(n) || targets.len() != n || indices.len() != data.len() {
         return Err(wrong(format!(
-            "{n} rows, but {} row pointers, {} targets, {} indices and {} values; {} pointers, {n} targets and as many \
-             indices as values are wanted",
+            "{n_rows} rows, but {} row pointers, {} targets, {} indices and {} values; a pointer more than rows, a target for \
+             each row and as many indices as values are wanted",
             indptr.len(),
             targets.len(),
             indices.len(),
-            data.len(),
-            n + 1
+            data.len()
         )));
     }
-    if indptr[0] != 0.0 || indptr[n] != data.len() as f64 || indptr.windows(2).any(|pair| pair[0] > pair[1]) {
-        return Err(wrong(format!("array indptr does not rise from 0 to {}, the number of values", data.len())));
+    if indptr[0] != 0.0
+        || indptr[n] != data.len() as f64
+        || !indptr.windows(2).all(|pair| pair[0] <= pair[1] && pair[0].fract() == 0.0)
+    {
+        return Err(wrong(format!("array indptr does not rise in whole numbers from 0 to {}, the number of values", data.len())));
     }
     let shift = f64::from(u8::from(numbers == FeatureNumbers::OneBased));
     if n_columns + shift > f64::from(MAX_FEATURE) + 1.0 {
@@ -68,7 +70,7 @@ pub fn read(path: &Path, numbers: FeatureNumbers) -> Result<(Block, u64)> {
             f64::from(MAX_FEATURE) + 1.0 - shift
         )));
     }
-    if let Some(j) = indices.iter().find(|&&j| !(0.0..n_columns).contains(&j)) {
+    if let Some(j) = indices.iter().find(|&&j| !(0.0..n_columns).contains(&j) || j.fract() != 0.0) {
         return Err(wrong(format!("array indices holds column {j} of a matrix with {n_columns} columns")));
     }
     let finite = |name: &str, values: Vec<f64>| -> Result<Vec<f32>> {

@@ -219,11 +219,15 @@ pub(crate) fn open(path: &Path) -> Result<Dataset<'static>> {
     let (n, d, nnz) = (data.n_rows(), data.n_features(), data.n_nonzeros());
     let numbering = &data.numbering;
     let below = |entries: &[u32], end: usize| entries.iter().all(|&entry| (entry as usize) < end);
-    if n == 0 || counts.first > 1 {
-        return Err(Error::file(path, "header: no example, or features that start beyond 1; convert the data again"));
+    if n == 0 || counts.first > 1 || counts.columns > u64::from(u32::MAX) {
+        let what = "header: no example, features that start beyond 1, or more numbers than there can be; convert the data again";
+        return Err(Error::file(path, what));
     }
     if data.offsets[0] != 0 || data.offsets[n] != nnz as u64 || data.offsets.windows(2).any(|pair| pair[0] > pair[1]) {
         return Err(damaged(path, "row_offsets", "they do not rise from 0 to the number of non-zeros"));
+    }
+    if data.targets.iter().any(|target| !target.is_finite()) {
+        return Err(damaged(path, "targets", "one of them is not finite"));
     }
     if !below(&data.row_order, n) {
         return Err(damaged(path, "row_order", "it names a row that is not there"));
@@ -244,7 +248,15 @@ pub(crate) fn open(path: &Path) -> Result<Dataset<'static>> {
 pub fn verify_store(path: &Path) -> Result<()> {
     let file = Mapped::open(path)?;
     let header = header(path, &file)?;
-    check_sums(path, &file, &header, true)
+    check_sums(path, &file, &header, true)?;
+    let mut end = HEADER_BYTES;
+    for (section, place) in &header.places {
+        if file.bytes()[end..place.start].iter().any(|&byte| byte != 0) {
+            return Err(damaged(path, section.name, "the padding before it is not zeros: the file is damaged"));
+        }
+        end = place.end;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ impl Fingerprint {
         hash.update(bytemuck::cast_slice(data.targets()));
         hash.update(bytemuck::cast_slice(data.counts()));
         hash.update(bytemuck::cast_slice(data.rows().offsets()));
-        hash.update(bytemuck::cast_slice(problem.squared_norms()));
+        hash.update(bytemuck::cast_slice(data.rows().indices()));
+        hash.update(bytemuck::cast_slice(data.rows().values()));
+        (0..data.n_features()).for_each(|j| hash.update(&data.numbering().number(j).to_ne_bytes()));
         let mut all = vec![
             ("data".to_owned(), format!("{:016x}", hash.digest())),
             ("loss".to_owned(), problem.loss().name().to_owned()),
@@ -48,7 +50,7 @@ impl Fingerprint {
         Self(all)
     }
 
-    /// The first setting in which two runs differ: its name, here, and there.
+    /// The first setting in which two runs differ: its name, here, and there. Both have the same settings in the same order.
     fn difference<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a str, &'a str)> {
         let pairs = self.0.iter().zip(&other.0);
         pairs

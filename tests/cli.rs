@@ -476,7 +476,7 @@ fn text_from_a_pipe_is_text() {
     folder.done("train rows.svm --quiet");
     let expected = folder.done("predict rows.model rows.svm").out;
     for bytes in [two_classes().into_bytes(), program::compressed(two_classes().as_bytes(), "zst")] {
-        for line in ["predict rows.model /dev/stdin", "inspect /dev/stdin --verify"] {
+        for line in ["predict rows.model /dev/stdin", "inspect /dev/stdin"] {
             let mut command = folder.command(line);
             command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
             let mut child = command.spawn().expect("started");
@@ -503,4 +503,33 @@ fn a_link_stays_and_what_it_points_to_is_replaced() {
     folder.done("train data --quiet --model ahead");
     assert!(std::fs::symlink_metadata(folder.path("ahead")).expect("there").is_symlink());
     assert_eq!(folder.names(), ["ahead", "data", "link", "not yet", "real", "rows.svm"]);
+}
+
+#[test]
+fn resuming_a_finished_run_trains_no_more_and_repeats_no_line_of_its_history() {
+    let folder = Folder::with("rows.svm", two_classes());
+    let train = "train rows.svm --gap 0 --checkpoint c --history h.jsonl --strategy sequential --quiet";
+    folder.done(&format!("{train} --epochs 3 --model first"));
+    let history = folder.read("h.jsonl");
+    folder.done(&format!("{train} --epochs 3 --model again --resume"));
+    assert!(folder.read("first") == folder.read("again"));
+    let epochs = |text: Vec<u8>| {
+        let text = String::from_utf8(text).expect("text");
+        text.lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["epoch"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(epochs(folder.read("h.jsonl")), epochs(history));
+    folder.done(&format!("{train} --epochs 5 --model more --resume"));
+    assert_eq!(epochs(folder.read("h.jsonl")), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn a_new_run_in_an_old_checkpoint_folder_never_goes_back_to_the_old_one() {
+    let folder = Folder::with("rows.svm", two_classes());
+    let train = "train rows.svm --gap 0 --checkpoint c --strategy sequential --quiet";
+    folder.done(&format!("{train} --epochs 9 --model old"));
+    folder.done(&format!("{train} --epochs 2 --model new"));
+    folder.done(&format!("{train} --epochs 2 --model again --resume"));
+    assert!(folder.read("new") == folder.read("again"));
 }

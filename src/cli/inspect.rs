@@ -47,8 +47,12 @@ struct Contents {
 impl Inspect {
     pub fn run(self) -> Result<u8> {
         let team = team()?;
-        let verified = self.verify && self.data.is_file() && is_store(&self.data)?; // a pipe can be read once
-        if verified {
+        if self.verify {
+            // A pipe can be read once, and is no store.
+            if !self.data.is_file() || !is_store(&self.data)? {
+                let what = format!("--verify checks the sums of a store, and {} is none; leave it out", self.data.display());
+                return Err(Error::Usage(what));
+            }
             verify_store(&self.data)?;
         }
         let data = team.install(|| open(&self.data, FeatureNumbers::Auto, 0))?;
@@ -62,7 +66,7 @@ impl Inspect {
             first_feature: data.numbering().first(),
             labels: counted_labels(&data),
             sparsity: team.install(|| Sparsity::of(&data, 0)),
-            verified,
+            verified: self.verify,
         };
         if self.json {
             let text = serde_json::to_string(&contents).map_err(|error| Error::Data(error.to_string()))?;

@@ -60,7 +60,7 @@ pub struct Train {
     #[arg(long, value_parser = names(Sharing::ALL.iter().map(|kind| kind.name())))]
     memory: Option<String>,
     /// Workers [default: the physical cores].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Leave the workers to the operating system's scheduler.
     #[arg(long)]
@@ -280,8 +280,10 @@ impl Train {
         }
         let mut limits = settings.limits;
         let mut patience = self.patience.map(Patience::new);
-        let mut history = self.history.as_ref().map(|path| History::open(path, self.resume)).transpose()?;
-        let mut checkpoints = checkpoint.map(|(folder, fingerprint)| Checkpoints::new(folder, fingerprint)).transpose()?;
+        let mut history =
+            self.history.as_ref().map(|path| History::open(path, self.resume.then_some(plan.so_far.epoch))).transpose()?;
+        let mut checkpoints =
+            checkpoint.map(|(folder, fingerprint)| Checkpoints::new(folder, fingerprint, self.resume)).transpose()?;
         let mut bar = Bar::new(self.quiet, limits.gap.unwrap_or(GAP));
         let mut observers: Vec<&mut dyn Observer<F>> = vec![&mut limits, &mut bar];
         observers.extend(patience.as_mut().map(|watch| watch as &mut dyn Observer<F>));

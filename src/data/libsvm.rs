@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 use crate::sync::{AtomicBool, Ordering};
 
 const BLOCK_BYTES: usize = 4 << 20;
+/// A stream without line ends is no text; a mapped file has an end of its own.
+const LONGEST_LINE: usize = 1 << 30;
 
 /// What is wrong in a line of a block.
 struct Fault {
@@ -76,6 +78,10 @@ fn streamed_blocks<'a>(mut stream: Box<dyn Read + Send>) -> impl Iterator<Item =
                 Ok(got) if got < wanted => {
                     done = true;
                     return (!block.is_empty()).then_some(Ok(Cow::Owned(block)));
+                }
+                Ok(_) if block.len() > LONGEST_LINE => {
+                    done = true;
+                    return Some(Err(std::io::Error::other("a line has no end for a gigabyte; LIBSVM text is wanted")));
                 }
                 Ok(_) => {
                     if let Some(newline) = memchr::memrchr(b'\n', &block) {

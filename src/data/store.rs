@@ -250,11 +250,11 @@ pub fn verify_store(path: &Path) -> Result<()> {
     let header = header(path, &file)?;
     check_sums(path, &file, &header, true)?;
     let mut end = HEADER_BYTES;
-    for (section, place) in &header.places {
-        if file.bytes()[end..place.start].iter().any(|&byte| byte != 0) {
+    for section in &header.sections {
+        if file.bytes()[end..section.place.start].iter().any(|&byte| byte != 0) {
             return Err(damaged(path, section.name, "the padding before it is not zeros: the file is damaged"));
         }
-        end = place.end;
+        end = section.place.end;
     }
     Ok(())
 }

@@ -121,14 +121,14 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
     }
 
     fn restore(&mut self, state: &State<F>) -> Result<()> {
+        let other = || Error::Data("the saved state is that of another problem or update".into());
         let tables = self.update.tables();
-        let fits = state.weights.len() == self.memory.load().0.len()
-            && tables.len() == state.tables.len()
-            && tables.iter().zip(&state.tables).all(|(mine, theirs)| mine.0 == theirs.0 && mine.1.len() == theirs.1.len());
-        if !fits {
-            return Err(Error::Data("the saved state is that of another problem or update".into()));
+        if state.weights.len() != self.memory.load().0.len() || tables.len() != state.tables.len() {
+            return Err(other());
         }
-        for ((_, cells), (_, saved)) in tables.iter().zip(&state.tables) {
+        let saved = |name: &str, n: usize| state.tables.iter().find(|table| table.0 == name && table.1.len() == n);
+        let pairs: Option<Vec<_>> = tables.iter().map(|&(name, cells)| Some((cells, &saved(name, cells.len())?.1))).collect();
+        for (cells, saved) in pairs.ok_or_else(other)? {
             set_values(cells, saved);
         }
         self.memory.store(&state.weights, state.intercept);

@@ -75,20 +75,23 @@ pub struct Checkpoints {
     folder: PathBuf,
     fingerprint: Fingerprint,
     next_slot: usize,
+    /// The folder holds slots of a run that this one does not go on from.
+    stale: bool,
     written: Instant,
     cost: f64,
 }
 
 impl Checkpoints {
-    /// Into a folder, which is made if it is not there. The older slot is written first.
+    /// Into a folder, which is made if it is not there. A resumed run writes over the older slot first; a new one lets go of
+    /// what an earlier run has left there, once its own first slot is whole.
     ///
     /// # Errors
     /// If the folder cannot be made.
-    pub fn new(folder: &Path, fingerprint: Fingerprint) -> Result<Self> {
+    pub fn new(folder: &Path, fingerprint: Fingerprint, resumed: bool) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
-        let newest = newest_slot(folder).map(|(slot, ..)| slot);
+        let newest = newest_slot(folder).filter(|_| resumed).map(|(slot, ..)| slot);
         let next_slot = newest.map_or(0, |slot| 1 - slot);
-        Ok(Self { folder: folder.to_owned(), fingerprint, next_slot, written: Instant::now(), cost: 0.0 })
+        Ok(Self { folder: folder.to_owned(), fingerprint, next_slot, stale: !resumed, written: Instant::now(), cost: 0.0 })
     }
 
     fn write<F: Float>(&mut self, now: &Snapshot<F>) -> Result<()> {
@@ -121,6 +124,10 @@ impl Checkpoints {
             out.write_all(&body)
         })?;
         self.next_slot = 1 - self.next_slot;
+        let other = self.folder.join(SLOTS[self.next_slot]);
+        if std::mem::take(&mut self.stale) && other.exists() {
+            std::fs::remove_file(&other).map_err(Error::io(&other, "remove"))?;
+        }
         self.written = Instant::now();
         self.cost = started.elapsed().as_secs_f64();
         Ok(())

@@ -116,7 +116,7 @@ pub struct Outcome<F> {
 /// So many times the step size is halved before a run is given up.
 const MAX_HALVINGS: u32 = 20;
 
-/// Runs epochs until an observer ends it.
+/// Runs epochs until an observer ends it; a run with epochs behind it is evaluated first.
 ///
 /// An update with dual variables has its weights computed anew from them before every evaluation, so that what is certified
 /// is exact whatever was lost between workers.
@@ -135,10 +135,14 @@ pub fn train<F: Float>(
     let mut alarm = Alarm::new(team.install(|| problem.objective_at_zero()), strategy.duals().is_some());
     let mut good = strategy.state();
     let mut halvings = 0;
+    // A resumed run is evaluated where it stands: it may have come far enough already.
+    let mut epochs_to_count = u64::from(progress.epoch == 0);
     loop {
-        let started = Instant::now();
-        strategy.epoch(problem, team, F::from_f64(step_size.at(progress.epoch)));
-        progress.train_seconds += started.elapsed().as_secs_f64();
+        if epochs_to_count > 0 {
+            let started = Instant::now();
+            strategy.epoch(problem, team, F::from_f64(step_size.at(progress.epoch)));
+            progress.train_seconds += started.elapsed().as_secs_f64();
+        }
 
         let started = Instant::now();
         let certificate = team.install(|| certify(problem, strategy));
@@ -160,8 +164,9 @@ pub fn train<F: Float>(
         let (weights, intercept) = strategy.weights();
         let test = test.map(|rows| team.install(|| rows.metrics(&weights, intercept)));
         progress.eval_seconds += started.elapsed().as_secs_f64();
-        progress.epoch += 1;
-        progress.updates += problem.n_rows() as u64;
+        progress.epoch += epochs_to_count;
+        progress.updates += epochs_to_count * problem.n_rows() as u64;
+        epochs_to_count = 1;
 
         let now = Snapshot { progress, certificate, test, state: &good, step_size: step_size.first };
         let mut stop = team.cancelled().then_some(Stop::Interrupted);

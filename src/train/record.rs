@@ -29,15 +29,27 @@ struct Line {
 }
 
 impl History {
-    /// Starts a history, or goes on with one that a resumed run has begun.
+    /// Starts a history. A run resumed at epoch `from` keeps the lines before it; those from there on are written anew.
     ///
     /// # Errors
-    /// If the file cannot be opened.
-    pub fn open(path: &Path, resumed: bool) -> Result<Self> {
-        let mut options = File::options();
-        let options = if resumed { options.append(true).create(true) } else { options.write(true).create(true).truncate(true) };
-        Ok(Self { path: path.to_owned(), file: options.open(path).map_err(Error::io(path, "write"))? })
+    /// If the file cannot be read or opened.
+    pub fn open(path: &Path, from: Option<u64>) -> Result<Self> {
+        let kept: String = match from {
+            Some(from) if path.is_file() => {
+                let text = std::fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+                let before = |line: &&str| epoch_of(line).is_some_and(|epoch| epoch < from);
+                text.lines().filter(before).flat_map(|line| [line, "\n"]).collect()
+            }
+            _ => String::new(),
+        };
+        let mut file = File::options().write(true).create(true).truncate(true).open(path).map_err(Error::io(path, "write"))?;
+        file.write_all(kept.as_bytes()).map_err(Error::io(path, "write"))?;
+        Ok(Self { path: path.to_owned(), file })
     }
+}
+
+fn epoch_of(line: &str) -> Option<u64> {
+    serde_json::from_str::<serde_json::Value>(line).ok()?.get("epoch")?.as_u64()
 }
 
 impl<F> Observer<F> for History {

@@ -11,7 +11,7 @@
 
 use crate::problem::Problem;
 use crate::sync::{Cell, Float, zeros};
-use crate::update::{GradientUpdate, intercept_share, prox};
+use crate::update::{GradientUpdate, prox};
 
 /// Stochastic gradient steps, scaled coordinate by coordinate.
 pub struct Adagrad<F: Float> {
@@ -51,9 +51,9 @@ impl<F: Float> GradientUpdate<F> for Adagrad<F> {
         prox(w_j - h_j * gradient, h * self.l1, h * self.l2) - w_j
     }
 
-    fn intercept_change(&self, gradient: F, batch: usize, step_size: F) -> F {
+    fn intercept_change(&self, gradient: F, _batch: usize, step_size: F) -> F {
         let h = self.step(self.squares.len() - 1, gradient, step_size).unwrap_or(F::ZERO);
-        -(h * intercept_share(batch) * gradient)
+        -(h * gradient)
     }
 
     fn rarities(&self) -> &[F] {

@@ -94,15 +94,12 @@ impl<F: Float, G: GradientUpdate<F>> Update<F> for Stochastic<G> {
     }
 }
 
-/// The intercept belongs to every row and takes this share of a sparse step (as in scikit-learn's SGD for sparse data), so
-/// that many workers' copies, published chunk by chunk, do not overshoot together. A large batch earns whole steps.
-fn intercept_share<F: Float>(batch: usize) -> F {
-    F::from_f64((0.01 * batch as f64).min(1.0))
-}
-
 /// The prox of the elastic net, `h (l2/2 w^2 + l1 |w|)`: soft(v, h l1) / (1 + h l2).
 #[inline(always)]
 fn prox<F: Float>(v: F, h_l1: F, h_l2: F) -> F {
+    if h_l1 == F::ZERO {
+        return v / (F::ONE + h_l2); // the usual case, and the same number
+    }
     soft(v, h_l1) / (F::ONE + h_l2)
 }
 

@@ -11,7 +11,11 @@
 
 use crate::problem::Problem;
 use crate::sync::Float;
-use crate::update::{GradientUpdate, intercept_share, prox};
+use crate::update::{GradientUpdate, prox};
+
+/// The intercept belongs to every row and takes this share of a step on one of them (as in scikit-learn's SGD for sparse
+/// data), so that many workers' copies, published chunk by chunk, do not overshoot together. A large batch earns whole steps.
+const INTERCEPT_SHARE: f64 = 0.01;
 
 /// Plain stochastic (sub)gradient steps.
 pub struct Sgd<F> {
@@ -36,7 +40,8 @@ impl<F: Float> GradientUpdate<F> for Sgd<F> {
     }
 
     fn intercept_change(&self, gradient: F, batch: usize, step_size: F) -> F {
-        -(step_size * intercept_share(batch) * gradient)
+        let share = F::from_f64((INTERCEPT_SHARE * batch as f64).min(1.0));
+        -(step_size * share * gradient)
     }
 
     fn rarities(&self) -> &[F] {

@@ -108,7 +108,8 @@ fn kernels<'a>(problem: &'a Problem, team: &'a Team) -> Vec<Kernel<'a>> {
         }
     }
     let duals: Vec<f64> = problem.targets().iter().map(|&y| f64::from(y)).collect(); // none is 0: no row is left out
-    let weights: Vec<f32> = problem.transposed(&duals).iter().map(|&v_j| problem.penalty().weight(v_j) as f32).collect();
+    let l2 = problem.penalty().l2;
+    let weights: Vec<f32> = problem.transposed(&duals).iter().map(|v_j| (v_j / l2) as f32).collect();
     kernels.push(evaluation("objective", team, move || problem.objective(&weights, 0.0)));
     kernels.push(evaluation("transposed", team, move || problem.transposed(&duals)));
     kernels

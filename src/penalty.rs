@@ -35,11 +35,6 @@ impl Penalty {
             f64::INFINITY
         }
     }
-
-    /// The weights that v stands for in the dual: the gradient of penalty*, soft(v, l1) / l2.
-    pub fn weight(&self, v_j: f64) -> f64 {
-        soft(v_j, self.l1) / self.l2
-    }
 }
 
 /// Soft thresholding: v moved towards 0 by `by`, at most to 0. It is the prox of by |w|_1.
@@ -64,7 +59,7 @@ mod tests {
                     .map(|w| v * w - penalty.value([w].into_iter()))
                     .fold(f64::NEG_INFINITY, f64::max);
                 assert!((searched - penalty.conjugate(&[v])).abs() < 1e-6);
-                let w = penalty.weight(v);
+                let w = soft(v, penalty.l1) / penalty.l2; // where the maximum is
                 assert!((v * w - penalty.value([w].into_iter()) - penalty.conjugate(&[v])).abs() < 1e-12);
             }
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::progress::Bar;
 use crate::cli::report::{Report, Summary};
@@ -11,7 +12,7 @@ use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, refuse_overwriting, wa
 use crate::data::{Dataset, FeatureNumbers, open};
 use crate::error::{Error, Result};
 use crate::eval::{HeldOut, metrics};
-use crate::loss::{self, Loss};
+use crate::loss::{self, Hinge, Loss, Squared};
 use crate::model::Model;
 use crate::penalty::Penalty;
 use crate::problem::Problem;
@@ -39,8 +40,8 @@ pub struct Train {
     #[arg(long, value_name = "DATA")]
     test: Option<PathBuf>,
     /// What an example costs [default: hinge for two labels, squared for other numbers].
-    #[arg(long, value_parser = names(loss::ALL.map(Loss::name)))]
-    loss: Option<String>,
+    #[arg(long, value_parser = one_of(&loss::ALL, |loss| loss.name()))]
+    loss: Option<&'static dyn Loss>,
     /// LIBLINEAR's C: l2 = 1/(C n) [default: 1].
     #[arg(long, value_name = "C", conflicts_with = "l2")]
     c: Option<f64>,
@@ -51,14 +52,14 @@ pub struct Train {
     #[arg(long, value_name = "X")]
     l1: Option<f64>,
     /// How workers share the weights.
-    #[arg(long, default_value = "hogwild", value_parser = names(StrategyKind::ALL.iter().map(|kind| kind.name())))]
-    strategy: String,
+    #[arg(long, default_value = StrategyKind::Hogwild.name(), value_parser = one_of(StrategyKind::ALL, |kind| kind.name()))]
+    strategy: StrategyKind,
     /// What one example changes [default: sdca; sgd for minibatch].
-    #[arg(long, value_parser = names(UpdateKind::ALL.iter().map(|kind| kind.name())))]
-    update: Option<String>,
+    #[arg(long, value_parser = one_of(UpdateKind::ALL, |kind| kind.name()))]
+    update: Option<UpdateKind>,
     /// How hogwild's workers add to a weight [default: wild].
-    #[arg(long, value_parser = names(Sharing::ALL.iter().map(|kind| kind.name())))]
-    memory: Option<String>,
+    #[arg(long, value_parser = one_of(Sharing::ALL, |kind| kind.name()))]
+    memory: Option<Sharing>,
     /// Workers [default: the physical cores].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -69,8 +70,8 @@ pub struct Train {
     #[arg(long, value_name = "X")]
     step_size: Option<f64>,
     /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: to suit the method and the loss].
-    #[arg(long, value_parser = names(Schedule::ALL.iter().map(|kind| kind.name())))]
-    schedule: Option<String>,
+    #[arg(long, value_parser = one_of(Schedule::ALL, |kind| kind.name()))]
+    schedule: Option<Schedule>,
     /// Rows in a step of minibatch [default: 64].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
@@ -78,7 +79,7 @@ pub struct Train {
     #[arg(long)]
     intercept: bool,
     /// Number type of the weights.
-    #[arg(long, default_value = "f32", value_parser = names([f32::NAME, f64::NAME]))]
+    #[arg(long, default_value = f32::NAME, value_parser = [f32::NAME, f64::NAME])]
     precision: String,
     /// Decides the order of the rows.
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -118,8 +119,12 @@ pub struct Train {
     quiet: bool,
 }
 
-fn names(names: impl IntoIterator<Item = &'static str>) -> clap::builder::PossibleValuesParser {
-    clap::builder::PossibleValuesParser::new(names)
+/// Takes one of these, by its name.
+fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: impl Fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
+    let named: Vec<(&str, T)> = all.iter().map(|&one| (name(one), one)).collect();
+    PossibleValuesParser::new(named.iter().map(|&(name, _)| name)).try_map(move |given| {
+        named.iter().find(|(name, _)| *name == given).map(|&(_, one)| one).ok_or("is no name that is known")
+    })
 }
 
 /// The options, checked against each other and against the data.
@@ -127,7 +132,6 @@ struct Settings {
     loss: &'static dyn Loss,
     penalty: Penalty,
     choice: Choice,
-    schedule: Option<Schedule>,
     limits: Limits,
     /// Whether ending by epochs or time is ending too early.
     tolerance_asked: bool,
@@ -137,7 +141,7 @@ struct Settings {
 impl Train {
     pub fn run(self) -> Result<u8> {
         let n_cores = Topology::of_this_machine().n_cores();
-        let sequential = self.strategy == StrategyKind::Sequential.name();
+        let sequential = self.strategy == StrategyKind::Sequential;
         let n_workers = self.threads.map_or(if sequential { 1 } else { n_cores }, usize::from);
         self.check_alone(sequential)?;
         let team = Team::new(n_workers, !self.no_pin)?;
@@ -183,11 +187,11 @@ impl Train {
         if self.target_objective.is_some_and(f64::is_nan) {
             return usage("--target-objective wants a number");
         }
-        if self.memory.is_some() && self.strategy != StrategyKind::Hogwild.name() {
-            return usage(&format!("--memory is for --strategy hogwild; {} has a memory of its own", self.strategy));
+        if self.memory.is_some() && self.strategy != StrategyKind::Hogwild {
+            return usage(&format!("--memory is for --strategy hogwild; {} has a memory of its own", self.strategy.name()));
         }
-        if self.batch.is_some() && self.strategy != StrategyKind::Minibatch.name() {
-            return usage(&format!("--batch is for --strategy minibatch; {} steps on one row at a time", self.strategy));
+        if self.batch.is_some() && self.strategy != StrategyKind::Minibatch {
+            return usage(&format!("--batch is for --strategy minibatch; {} steps on one row at a time", self.strategy.name()));
         }
         if sequential && self.threads.is_some_and(|n| n > 1) {
             return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
@@ -196,8 +200,7 @@ impl Train {
     }
 
     fn settings(&self, data: &Dataset) -> Result<Settings> {
-        let named = |name: &str| loss::named(name).ok_or_else(|| Error::Usage(format!("{name} is no loss")));
-        let loss = named(self.loss.as_deref().unwrap_or_else(|| suggested_loss(data)))?;
+        let loss = self.loss.unwrap_or_else(|| suggested_loss(data));
         let n = data.n_rows() as f64;
         let l2 = match (self.l2, self.c, self.l1) {
             (Some(l2), ..) => l2,
@@ -207,21 +210,17 @@ impl Train {
         };
         let penalty = Penalty { l2, l1: self.l1.unwrap_or(0.0) };
 
-        let kind = |names: &[StrategyKind]| names.iter().copied().find(|kind| kind.name() == self.strategy);
-        let strategy = kind(StrategyKind::ALL).unwrap_or(StrategyKind::Hogwild);
-        let suggested = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
-        let update =
-            UpdateKind::ALL.iter().copied().find(|kind| self.update.as_deref() == Some(kind.name())).unwrap_or(suggested);
+        let strategy = self.strategy;
+        let suited = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
+        let update = self.update.unwrap_or(suited);
         if update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
             return Err(Error::Usage(
                 "--step-size and --schedule are for sgd and adagrad; sdca's steps are exact: leave them out, or add --update sgd"
                     .into(),
             ));
         }
-        let sharing =
-            Sharing::ALL.iter().copied().find(|kind| self.memory.as_deref() == Some(kind.name())).unwrap_or(Sharing::Wild);
+        let sharing = self.memory.unwrap_or(Sharing::Wild);
         let choice = Choice { strategy, update, sharing, batch: self.batch.unwrap_or(BATCH), seed: self.seed };
-        let schedule = Schedule::ALL.iter().copied().find(|kind| self.schedule.as_deref() == Some(kind.name()));
 
         let limited = self.epochs.is_some() || self.time.is_some() || self.patience.is_some();
         let limits = Limits {
@@ -235,7 +234,6 @@ impl Train {
             loss,
             penalty,
             choice,
-            schedule,
             limits,
             tolerance_asked,
             model: self.model.clone().unwrap_or_else(|| default_model(&self.data)),
@@ -268,7 +266,7 @@ impl Train {
     ) -> Result<u8> {
         let mut strategy = strategy::build::<F>(problem, &settings.choice)?;
         let mut plan = Plan {
-            step_size: team.install(|| StepSize::new(problem, &settings.choice, self.step_size, settings.schedule)),
+            step_size: team.install(|| StepSize::new(problem, &settings.choice, self.step_size, self.schedule)),
             so_far: Progress::default(),
         };
         let schedule = plan.step_size.schedule;
@@ -383,10 +381,10 @@ fn default_model(data: &Path) -> PathBuf {
 
 /// Two labels are classes; whole numbers up to a hundred look like classes too, and are then refused with the labels that
 /// were found; anything else is regression.
-fn suggested_loss(data: &Dataset) -> &'static str {
+fn suggested_loss(data: &Dataset) -> &'static dyn Loss {
     match data.labels(100) {
-        Some(labels) if labels.iter().all(|label| label.fract() == 0.0) => "hinge",
-        Some(labels) if labels.len() == 2 => "hinge",
-        _ => "squared",
+        Some(labels) if labels.iter().all(|label| label.fract() == 0.0) => &Hinge,
+        Some(labels) if labels.len() == 2 => &Hinge,
+        _ => &Squared,
     }
 }

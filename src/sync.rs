@@ -160,7 +160,9 @@ pub fn set_values<F: Float>(cells: &[F::Cell], values: &[F]) {
     }
 }
 
+/// Stand-ins for atomic_float's types; they are documented there.
 #[cfg(loom)]
+#[allow(missing_docs)]
 mod loom_cells {
     use super::Ordering;
 

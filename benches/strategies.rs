@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode};
 use unfenced::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
-use unfenced::train::{Limits, Outcome, Plan, Progress, StepSize, Stop, train};
+use unfenced::train::{Limits, Outcome, Plan, StepSize, Stop, train};
 use unfenced::{Problem, Team};
 
 /// What is compared: an update, how near to P* it must come, and the strategies that share its work.
@@ -52,7 +52,7 @@ fn main() {
     let teams: Vec<Team> = data::thread_counts().into_iter().map(|n| Team::new(n, true).expect("threads")).collect();
 
     let precise = Limits { gap: Some(1e-5), ..Limits::default() };
-    let optimum = run(&problem, &teams[0], StrategyKind::Sequential, UpdateKind::Sdca, precise).certificate.objective;
+    let optimum = run(&problem, &teams[0], StrategyKind::Sequential, UpdateKind::Sdca, precise).best.certificate.objective;
     for (update, epsilon, strategies) in RACES {
         let arrived = Limits { objective: Some((1.0 + epsilon) * optimum), epochs: Some(MOST_EPOCHS), ..Limits::default() };
         let mut group = criterion.benchmark_group(format!("{} to {epsilon:.0e}", update.name()));
@@ -82,7 +82,7 @@ fn run(problem: &Problem, team: &Team, strategy: StrategyKind, update: UpdateKin
     let choice = Choice { strategy, update, sharing: Sharing::Wild, batch: BATCH, seed: 0 };
     let step_size = team.install(|| StepSize::new(problem, &choice, None, None));
     let mut strategy = strategy::build::<f32>(problem, &choice).expect("a cross that exists");
-    let plan = Plan { step_size, so_far: Progress::default() };
+    let plan = Plan::new(step_size);
     train(problem, strategy.as_mut(), team, plan, None, &mut [&mut limits]).expect("a run that does not explode")
 }
 

@@ -28,7 +28,7 @@
 //! ```
 //! use unfenced::data::{self, FeatureNumbers};
 //! use unfenced::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
-//! use unfenced::train::{Limits, Plan, Progress, StepSize, train};
+//! use unfenced::train::{Limits, Plan, StepSize, train};
 //! use unfenced::{Model, Penalty, Problem, Team, loss};
 //!
 //! # fn main() -> unfenced::Result<()> {
@@ -43,12 +43,12 @@
 //! let choice =
 //!     Choice { strategy: StrategyKind::Hogwild, update: UpdateKind::Sdca, sharing: Sharing::Wild, batch: 1, seed: 0 };
 //! let mut strategy = strategy::build::<f32>(&problem, &choice)?;
-//! let plan = Plan { step_size: StepSize::new(&problem, &choice, None, None), so_far: Progress::default() };
+//! let plan = Plan::new(StepSize::new(&problem, &choice, None, None));
 //! let mut limits = Limits { gap: Some(1e-6), ..Limits::default() };
 //! let outcome = train(&problem, strategy.as_mut(), &team, plan, None, &mut [&mut limits])?;
 //!
-//! assert!(outcome.certificate.gap().is_some_and(|gap| gap <= 1e-6));
-//! let model = Model::new(&problem, &outcome.weights, outcome.intercept)?;
+//! assert!(outcome.best.certificate.gap().is_some_and(|gap| gap <= 1e-6));
+//! let model = Model::new(&problem, &outcome.best.weights, outcome.best.intercept)?;
 //! assert_eq!(model.scores(&data)?.values.iter().map(|&score| model.predict(score)).collect::<Vec<_>>(), [1.0, -1.0, 1.0, -1.0]);
 //! # Ok(())
 //! # }
@@ -84,4 +84,5 @@ pub use error::{Error, Result};
 pub use model::Model;
 pub use penalty::Penalty;
 pub use problem::{Certificate, Problem};
+pub use sprs;
 pub use threads::Team;

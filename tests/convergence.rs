@@ -5,6 +5,7 @@
 
 mod examples;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use examples::{choice, crosses, fit, problem, ridge, text_like};
@@ -18,7 +19,7 @@ use unfenced::{Dataset, Penalty, Problem, Team};
 fn certified_bound(problem: &Problem) -> f64 {
     let team = Team::new(1, false).expect("a worker");
     let limits = Limits { gap: Some(1e-6), epochs: Some(5000), ..Limits::default() };
-    let certificate = fit::<f64>(problem, &choice(StrategyKind::Sequential, UpdateKind::Sdca), &team, limits).certificate;
+    let certificate = fit::<f64>(problem, &choice(StrategyKind::Sequential, UpdateKind::Sdca), &team, limits).best.certificate;
     assert!(certificate.gap().expect("a dual") <= 1e-6);
     certificate.dual.expect("a dual")
 }
@@ -27,9 +28,9 @@ fn reaches(problem: &Problem, choice: &Choice, n_workers: usize, target: f64, mo
     let team = Team::new(n_workers, true).expect("workers");
     let limits = Limits { objective: Some(target), epochs: Some(most_epochs), ..Limits::default() };
     let outcome = fit::<f32>(problem, choice, &team, limits);
-    let objective = outcome.certificate.objective;
+    let objective = outcome.best.certificate.objective;
     assert!(objective <= target, "{choice:?} with {n_workers} workers on {}: {objective} > {target}", problem.loss().name());
-    assert!(outcome.weights.iter().all(|w| w.is_finite()));
+    assert!(outcome.best.weights.iter().all(|w| w.is_finite()));
 }
 
 fn every_cross_converges(data: &Dataset, loss: &'static dyn Loss, penalty: Penalty, intercept: bool, within: f64) {
@@ -85,9 +86,9 @@ fn the_lasso_comes_to_a_certified_optimum_without_l2_and_has_zeros() {
                 let team = Team::new(n_workers, true).expect("workers");
                 let limits = Limits { gap: Some(1e-3), epochs: Some(3000), ..Limits::default() };
                 let outcome = fit::<f32>(&problem, &choice(StrategyKind::Hogwild, UpdateKind::Sdca), &team, limits);
-                let gap = outcome.certificate.gap().expect("a dual");
+                let gap = outcome.best.certificate.gap().expect("a dual");
                 assert!((-1e-9..=1e-3).contains(&gap), "{} with {n_workers} workers, intercept {intercept}: {gap}", loss.name());
-                assert!(outcome.weights.iter().filter(|w| **w == 0.0).count() > 50, "{} has no zeros", loss.name());
+                assert!(outcome.best.weights.iter().filter(|w| **w == 0.0).count() > 50, "{} has no zeros", loss.name());
             }
             // Steps on gradients come near it too.
             let bound = fit::<f64>(
@@ -97,7 +98,7 @@ fn the_lasso_comes_to_a_certified_optimum_without_l2_and_has_zeros() {
                 Limits { gap: Some(1e-5), epochs: Some(20_000), ..Limits::default() },
             );
             for update in [UpdateKind::Sgd, UpdateKind::Adagrad] {
-                reaches(&problem, &choice(StrategyKind::Hogwild, update), 2, bound.certificate.objective * 1.01, 2000);
+                reaches(&problem, &choice(StrategyKind::Hogwild, update), 2, bound.best.certificate.objective * 1.01, 2000);
             }
         }
     }
@@ -125,11 +126,11 @@ fn hundreds_of_wild_runs_on_hot_features_all_certify() {
             let choice = Choice { sharing, seed: round, ..choice(StrategyKind::Hogwild, UpdateKind::Sdca) };
             let limits = Limits { gap: Some(1e-3), epochs: Some(3000), ..Limits::default() };
             let outcome = fit::<f32>(&problem, &choice, &team, limits);
-            let gap = outcome.certificate.gap().expect("a dual");
+            let gap = outcome.best.certificate.gap().expect("a dual");
             assert!((-1e-9..=1e-3).contains(&gap), "round {round}, {sharing:?}: {gap}");
             // What was certified is what a plain recomputation says.
-            let again = problem.objective(&outcome.weights, outcome.intercept);
-            assert_eq!(again, outcome.certificate.objective);
+            let again = problem.objective(&outcome.best.weights, outcome.best.intercept);
+            assert_eq!(again, outcome.best.certificate.objective);
         }
     }
 }
@@ -144,20 +145,49 @@ fn steps_far_too_long_are_halved_until_they_serve_or_refused_but_never_end_in_na
         let mut method = unfenced::strategy::build::<f32>(&problem, &choice).expect("a method");
         let mut size = unfenced::train::StepSize::new(&problem, &choice, Some(1e4), None);
         size.schedule = unfenced::train::Schedule::Constant;
-        let plan = unfenced::train::Plan { step_size: size, so_far: Default::default() };
+        let plan = unfenced::train::Plan::new(size);
         let mut limits = Limits { epochs: Some(50), ..Limits::default() };
         let outcome =
             unfenced::train::train(&problem, method.as_mut(), &team, plan, None, &mut [&mut limits]).expect("it recovers");
         assert!(outcome.halvings > 3, "{strategy:?} was not halved");
-        assert!(outcome.certificate.objective.is_finite() && outcome.weights.iter().all(|w| w.is_finite()));
-        assert!(outcome.certificate.objective < 2.0 * problem.objective_at_zero());
+        assert!(outcome.best.certificate.objective.is_finite() && outcome.best.weights.iter().all(|w| w.is_finite()));
+        assert!(outcome.best.certificate.objective < 2.0 * problem.objective_at_zero());
 
         size.first = 1e30;
-        let plan = unfenced::train::Plan { step_size: size, so_far: Default::default() };
+        let plan = unfenced::train::Plan::new(size);
         let mut method = unfenced::strategy::build::<f32>(&problem, &choice).expect("a method");
         let refused = unfenced::train::train(&problem, method.as_mut(), &team, plan, None, &mut [&mut limits]);
         assert!(refused.expect_err("beyond 20 halvings").to_string().contains("use --update sdca"), "{strategy:?}");
     }
+}
+
+#[test]
+fn what_a_run_comes_to_is_the_best_that_it_has_seen() {
+    struct Seen(Vec<f64>, Vec<f64>);
+    impl unfenced::train::Observer<f32> for Seen {
+        fn observe(&mut self, now: &unfenced::train::Snapshot<f32>) -> unfenced::Result<ControlFlow<unfenced::train::Stop>> {
+            self.0.push(now.certificate.objective);
+            self.1.push(now.certificate.dual.expect("a dual"));
+            Ok(ControlFlow::Continue(()))
+        }
+    }
+    let data = text_like(600, 200, 10);
+    // With a large C the objective of a dual method rises and falls on its way.
+    let problem = problem(&data, &Hinge, ridge(&data, 1000.0), false);
+    let team = Team::new(1, false).expect("a worker");
+    let choice = choice(StrategyKind::Sequential, UpdateKind::Sdca);
+    let mut strategy = unfenced::strategy::build::<f32>(&problem, &choice).expect("a method");
+    let plan = unfenced::train::Plan::new(unfenced::train::StepSize::new(&problem, &choice, None, None));
+    let (mut seen, mut limits) = (Seen(vec![], vec![]), Limits { epochs: Some(25), ..Limits::default() });
+    let outcome =
+        unfenced::train::train(&problem, strategy.as_mut(), &team, plan, None, &mut [&mut seen, &mut limits]).expect("a run");
+    let Seen(objectives, bounds) = seen;
+    assert!(objectives.windows(2).any(|pair| pair[1] > pair[0]), "the objective never rose: this test shows nothing");
+    assert!(bounds.windows(2).all(|pair| pair[1] >= pair[0]) && bounds[0] >= 0.0, "bounds do not expire");
+    let best = &outcome.best;
+    assert_eq!(best.certificate.objective, objectives.iter().copied().fold(f64::INFINITY, f64::min));
+    assert_eq!(best.certificate.dual, bounds.last().copied());
+    assert_eq!(problem.objective(&best.weights, best.intercept), best.certificate.objective);
 }
 
 /// rcv1's optima at C = 1 without intercept, from LIBLINEAR at its tightest tolerance.

@@ -779,7 +779,7 @@ fn one_damaged_slot_leaves_the_other_and_two_are_an_error() {
         assert!(folder.read("whole") == folder.read("resumed"), "{slot}");
     }
     for slot in ["c/slot-0.checkpoint", "c/slot-1.checkpoint"] {
-        folder.write(slot, "UNFCKPT1 and nothing of use");
+        folder.write(slot, "UNFCKPT2 and nothing of use");
     }
     let line = format!("train rows.svm {SLOW} --epochs 9 --model out --checkpoint c --resume");
     folder.refused(&line, 1, &["error: c: holds no whole checkpoint", "wanted"]);
@@ -800,11 +800,31 @@ fn stopping_before_the_asked_gap_ends_with_3_and_says_what_to_try() {
     assert_eq!(ended.json()["stop"], "epochs");
     assert!(folder.has("rows.model"));
     folder.run("train rows.svm --update sgd --epochs 1 --gap 1e-9 --quiet").ends_with_code(3);
-    let ended = folder.run("train rows.svm --epochs 2 --target-objective 0.001 --quiet");
+    let ended = folder.run("train rows.svm --update sgd --loss hinge --epochs 2 --target-objective 0.34 --quiet");
     ended.ends_with_code(3);
-    assert!(ended.err.contains("where 0.001 was asked"), "{}", ended.err);
+    assert!(ended.err.contains("where 0.34 was asked"), "{}", ended.err);
     // Without an asked tolerance the epochs are all that was wanted.
     folder.done("train rows.svm --epochs 1 --quiet");
+}
+
+#[test]
+fn a_target_below_the_certified_bound_is_given_up_with_the_bound() {
+    let folder = Folder::with("rows.svm", two_classes());
+    let ended = folder.run("train rows.svm --target-objective 0.001 --json");
+    ended.ends_with_code(3);
+    assert!(
+        ended.err.contains("no weights have an objective below 0.") && ended.err.contains("0.001 was asked"),
+        "{}",
+        ended.err
+    );
+    assert_eq!(ended.json()["stop"], "unreachable");
+}
+
+#[test]
+fn several_whole_numbers_are_not_guessed_to_be_classes_or_targets() {
+    let folder = Folder::with("rows.svm", "1 1:1\n2 2:1\n3 1:1\n4 2:2\n5 1:2\n");
+    folder.refused("train rows.svm", 1, &["the labels found are 1, 2, 3, 4, 5: several classes, or numbers?", "--loss squared"]);
+    folder.done("train rows.svm --loss squared --quiet");
 }
 
 #[test]

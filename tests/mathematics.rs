@@ -81,7 +81,7 @@ fn gaps_go_to_0_for_every_loss_and_penalty_that_sdca_serves() {
             let problem = problem(&data, loss, Penalty { l2: 0.02, l1 }, intercept);
             let limits = Limits { gap: Some(1e-9), epochs: Some(20_000), ..Limits::default() };
             let outcome = fit::<f64>(&problem, &choice(StrategyKind::Sequential, UpdateKind::Sdca), &team, limits);
-            let gap = outcome.certificate.gap().expect("a dual");
+            let gap = outcome.best.certificate.gap().expect("a dual");
             assert!((-1e-12..=1e-9).contains(&gap), "{} with l1 {l1}, intercept {intercept}: {gap}", loss.name());
         }
     }
@@ -96,7 +96,7 @@ fn at_the_optimum_the_gradient_vanishes() {
             let problem = problem(&data, loss, ridge(&data, 1.0), intercept);
             let limits = Limits { gap: Some(1e-13), epochs: Some(20_000), ..Limits::default() };
             let outcome = fit::<f64>(&problem, &choice(StrategyKind::Sequential, UpdateKind::Sdca), &team, limits);
-            let (gradient, slope) = problem.gradient(&outcome.weights, outcome.intercept);
+            let (gradient, slope) = problem.gradient(&outcome.best.weights, outcome.best.intercept);
             let largest = gradient.iter().fold(0.0f64, |largest, g_j| largest.max(g_j.abs()));
             assert!(largest < 1e-6, "{}: {largest}", loss.name());
             assert!(!intercept || slope.abs() < 1e-6, "{}: the intercept's slope is {slope}", loss.name());
@@ -112,7 +112,7 @@ fn a_certificate_from_the_weights_alone_becomes_tight_for_smooth_losses() {
         let problem = problem(&data, &Logistic, Penalty { l2: 0.02, l1 }, false);
         let limits = Limits { gap: Some(1e-12), epochs: Some(20_000), ..Limits::default() };
         let outcome = fit::<f64>(&problem, &choice(StrategyKind::Sequential, UpdateKind::Sdca), &team, limits);
-        let gap = problem.certify(&outcome.weights, outcome.intercept).gap().expect("a dual");
+        let gap = problem.certify(&outcome.best.weights, outcome.best.intercept).gap().expect("a dual");
         assert!((-1e-12..1e-6).contains(&gap), "{gap}");
     }
 }

@@ -44,7 +44,7 @@ impl Evaluate {
         let data = team.install(|| open(&self.data, FeatureNumbers::Auto, 0))?;
         let targets = data.in_original_order(&class_signs(&data, model.classes())?);
         let scores = team.install(|| model.scores(&data))?;
-        warn_of_unknown(&data, &scores);
+        warn_of_unknown(&model, &data, &scores);
         let judgement = Judgement {
             task: model.loss().task(),
             n: data.n_rows(),

@@ -44,7 +44,7 @@ impl Predict {
         }
         let data = team.install(|| open(&self.data, FeatureNumbers::Auto, 0))?;
         let scores = team.install(|| model.scores(&data))?;
-        warn_of_unknown(&data, &scores);
+        warn_of_unknown(&model, &data, &scores);
         let mut text = String::new();
         for &score in &scores.values {
             // Writing to a String cannot fail.
@@ -62,8 +62,14 @@ impl Predict {
     }
 }
 
-/// Says once that features which the model has never seen count as 0.
-pub fn warn_of_unknown(data: &Dataset, scores: &Scores) {
+/// Says once what may be wrong with the match of features: some that the model has never seen, or two numberings.
+pub fn warn_of_unknown(model: &Model, data: &Dataset, scores: &Scores) {
+    if model.first_feature() < data.numbering().first() {
+        warn(&format!(
+            "{}: the model's features are numbered from 0 and no feature 0 occurs here; numbers are matched as they stand",
+            data.name()
+        ));
+    }
     if scores.n_unknown > 0 {
         warn(&format!(
             "{}: {} of its {} features are beyond those that the model knows; they count as 0",

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -16,12 +18,23 @@ pub struct Bar {
 
 const LENGTH: u64 = 1000;
 
+fn shown(quiet: bool) -> bool {
+    !quiet && std::io::stderr().is_terminal()
+}
+
+/// Says that a file is being read, until it is cleared.
+pub fn reading(quiet: bool, path: &Path) -> ProgressBar {
+    let spinner = if shown(quiet) { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    spinner.set_message(format!("reading {}", path.display()));
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}
+
 impl Bar {
     /// Shows nothing where stderr is no terminal.
     pub fn new(quiet: bool, wanted_gap: f64) -> Self {
-        let shown = !quiet && std::io::stderr().is_terminal();
-        let bar = if shown { ProgressBar::new(LENGTH) } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {elapsed_precise} {msg}") {
+        let bar = if shown(quiet) { ProgressBar::new(LENGTH) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{bar:20} {elapsed} {msg}") {
             bar.set_style(style);
         }
         Self { bar, wanted: wanted_gap.max(1e-16) }
@@ -36,7 +49,7 @@ impl<F> Observer<F> for Bar {
             self.bar.set_position((share * LENGTH as f64) as u64);
         }
         let gap = gap.map_or("unknown".to_owned(), |gap| format!("{gap:.2e}"));
-        self.bar.set_message(format!("epoch {}  objective {:.6}  gap {gap}", now.progress.epoch, now.certificate.objective));
+        self.bar.set_message(format!("epoch {} objective {:.6} gap {gap}", now.progress.epoch, now.certificate.objective));
         Ok(ControlFlow::Continue(()))
     }
 

@@ -60,7 +60,7 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     pub fn new<F: Float>(summary: &Summary<'a, F>) -> Self {
         let Summary { problem, choice, team, outcome, train, load_seconds, model } = summary;
-        let (data, certificate, test) = (problem.data(), outcome.certificate, outcome.test.unwrap_or_default());
+        let (data, certificate, test) = (problem.data(), outcome.best.certificate, outcome.best.test.unwrap_or_default());
         Self {
             task: problem.loss().task(),
             n: data.n_rows(),
@@ -112,9 +112,11 @@ impl<F: Float> Summary<'_, F> {
                 data.n_nonzeros()
             ),
         );
-        let mut what = format!("{}, l2 = {:.4e}", problem.loss().name(), penalty.l2);
-        if penalty.l1 > 0.0 {
-            let _ = write!(what, ", l1 = {:.4e}", penalty.l1);
+        let mut what = problem.loss().name().to_owned();
+        for (name, strength) in [("l2", penalty.l2), ("l1", penalty.l1)] {
+            if strength > 0.0 {
+                let _ = write!(what, ", {name} = {strength:.4e}");
+            }
         }
         line("problem", what);
         let memory =
@@ -124,9 +126,9 @@ impl<F: Float> Summary<'_, F> {
             "method",
             format!("{} x {}{memory}, {} thread{plural}", choice.strategy.name(), choice.update.name(), team.n_workers()),
         );
-        line("objective", format!("{:.10}", outcome.certificate.objective));
-        if let Some(gap) = outcome.certificate.gap().filter(|gap| gap.is_finite()) {
-            line("gap", format!("{gap:.2e} of it at most lies above the optimum (certified)"));
+        line("objective", format!("{:.10}", outcome.best.certificate.objective));
+        if let Some(gap) = outcome.best.certificate.gap().filter(|gap| gap.is_finite()) {
+            line("gap", format!("{gap:.2e}: the optimum is at most {:.3} % lower (certified)", 100.0 * gap));
         }
         let judged = |metrics: &Metrics| match problem.loss().task() {
             Task::Classification => metrics.accuracy.map(|share| format!("{:.2} % of rows right", 100.0 * share)),
@@ -135,7 +137,7 @@ impl<F: Float> Summary<'_, F> {
         if let Some(judged) = judged(train) {
             line("training", judged);
         }
-        if let Some(judged) = outcome.test.as_ref().and_then(judged) {
+        if let Some(judged) = outcome.best.test.as_ref().and_then(judged) {
             line("test", judged);
         }
         line(
@@ -146,7 +148,7 @@ impl<F: Float> Summary<'_, F> {
             ),
         );
         if outcome.halvings > 0 {
-            line("step size", format!("halved {} times after the objective had exploded", outcome.halvings));
+            line("steps", format!("halved {} times, after the objective had exploded", outcome.halvings));
         }
         line("model", model.display().to_string());
         text

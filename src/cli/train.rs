@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::cli::progress::Bar;
+use crate::cli::progress::{Bar, reading};
 use crate::cli::report::{Report, Summary};
 use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, refuse_overwriting, warn};
 use crate::data::{Dataset, FeatureNumbers, open};
@@ -15,13 +15,12 @@ use crate::eval::{HeldOut, metrics};
 use crate::loss::{self, Hinge, Loss, Squared};
 use crate::model::Model;
 use crate::penalty::Penalty;
-use crate::problem::Problem;
+use crate::problem::{Certificate, Problem};
 use crate::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
 use crate::sync::{Float, Ordering};
 use crate::threads::{Team, Topology};
 use crate::train::{
-    Checkpoints, Fingerprint, History, Limits, Observer, Outcome, Patience, Plan, Progress, Schedule, StepSize, Stop, resume,
-    train,
+    Checkpoints, Fingerprint, History, Limits, Observer, Outcome, Patience, Plan, Schedule, StepSize, Stop, resume, train,
 };
 
 /// Rows in a batch unless asked otherwise.
@@ -39,17 +38,17 @@ pub struct Train {
     /// Rows to measure accuracy on, not trained on.
     #[arg(long, value_name = "DATA")]
     test: Option<PathBuf>,
-    /// What an example costs [default: hinge for two labels, squared for other numbers].
+    /// What an example costs [default: hinge for two labels, squared for fractions].
     #[arg(long, value_parser = one_of(&loss::ALL, |loss| loss.name()))]
     loss: Option<&'static dyn Loss>,
     /// LIBLINEAR's C: l2 = 1/(C n) [default: 1].
-    #[arg(long, value_name = "C", conflicts_with = "l2")]
+    #[arg(long, value_name = "C", conflicts_with = "l2", allow_negative_numbers = true)]
     c: Option<f64>,
     /// Strength of |w|^2 / 2.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     l2: Option<f64>,
     /// Strength of |w|_1; alone it means no l2.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     l1: Option<f64>,
     /// How workers share the weights.
     #[arg(long, default_value = StrategyKind::Hogwild.name(), value_parser = one_of(StrategyKind::ALL, |kind| kind.name()))]
@@ -67,7 +66,7 @@ pub struct Train {
     #[arg(long)]
     no_pin: bool,
     /// First step size of sgd and adagrad [default: from the data].
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     step_size: Option<f64>,
     /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: to suit the method and the loss].
     #[arg(long, value_parser = one_of(Schedule::ALL, |kind| kind.name()))]
@@ -84,8 +83,8 @@ pub struct Train {
     /// Decides the order of the rows.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Stop when the duality gap is this share of the objective; 0 never stops [default: 1e-3].
-    #[arg(long, value_name = "G")]
+    /// Stop when the duality gap is this share of the objective; 0 never [default: 1e-3, none with --target-objective].
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
     gap: Option<f64>,
     /// Stop when the objective is this low.
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
@@ -94,7 +93,7 @@ pub struct Train {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
     /// Stop after so many seconds; the epoch under way is finished.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     time: Option<f64>,
     /// Stop when so many evaluations have not improved the test set.
     #[arg(long, value_name = "N", requires = "test", value_parser = clap::value_parser!(u64).range(1..))]
@@ -150,6 +149,7 @@ impl Train {
         }
 
         let started = Instant::now();
+        let reading = reading(self.quiet, &self.data);
         let data = team.install(|| open(&self.data, FeatureNumbers::Auto, self.seed))?;
         Model::check_size(&data)?;
         let settings = self.settings(&data)?;
@@ -157,6 +157,7 @@ impl Train {
         let problem = team.install(|| Problem::new(&data, settings.loss, settings.penalty, self.intercept))?;
         let held_out = test.as_ref().map(|test| HeldOut::new(test, &data, problem.loss(), problem.classes())).transpose()?;
         let load_seconds = started.elapsed().as_secs_f64();
+        reading.finish_and_clear();
         self.check_writable(&settings)?;
 
         let run = match self.precision.as_str() {
@@ -200,7 +201,7 @@ impl Train {
     }
 
     fn settings(&self, data: &Dataset) -> Result<Settings> {
-        let loss = self.loss.unwrap_or_else(|| suggested_loss(data));
+        let loss = self.loss.map_or_else(|| suggested_loss(data), Ok)?;
         let n = data.n_rows() as f64;
         let l2 = match (self.l2, self.c, self.l1) {
             (Some(l2), ..) => l2,
@@ -222,14 +223,17 @@ impl Train {
         let sharing = self.memory.unwrap_or(Sharing::Wild);
         let choice = Choice { strategy, update, sharing, batch: self.batch.unwrap_or(BATCH), seed: self.seed };
 
-        let limited = self.epochs.is_some() || self.time.is_some() || self.patience.is_some();
+        // A target for the objective replaces the usual gap; both can be asked.
+        let gap = self.gap.or(if self.target_objective.is_some() { None } else { Some(GAP) }).filter(|&gap| gap > 0.0);
         let limits = Limits {
-            gap: Some(self.gap.unwrap_or(GAP)).filter(|&gap| gap > 0.0),
+            gap,
             objective: self.target_objective,
             epochs: Some(self.epochs.unwrap_or(MOST_EPOCHS)),
             seconds: self.time,
         };
-        let tolerance_asked = !limited || self.gap.is_some_and(|gap| gap > 0.0) || self.target_objective.is_some();
+        let limited = self.epochs.is_some() || self.time.is_some() || self.patience.is_some();
+        let asked = self.gap.is_some() || self.target_objective.is_some();
+        let tolerance_asked = (gap.is_some() || self.target_objective.is_some()) && (asked || !limited);
         Ok(Settings {
             loss,
             penalty,
@@ -265,16 +269,14 @@ impl Train {
         load_seconds: f64,
     ) -> Result<u8> {
         let mut strategy = strategy::build::<F>(problem, &settings.choice)?;
-        let mut plan = Plan {
-            step_size: team.install(|| StepSize::new(problem, &settings.choice, self.step_size, self.schedule)),
-            so_far: Progress::default(),
-        };
+        let mut plan = Plan::new(team.install(|| StepSize::new(problem, &settings.choice, self.step_size, self.schedule)));
         let schedule = plan.step_size.schedule;
         let checkpoint = self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule)));
         if let Some((folder, fingerprint)) = checkpoint.as_ref().filter(|_| self.resume) {
-            let (state, so_far, first) = resume::<F>(folder, fingerprint)?;
-            strategy.restore(&state)?;
-            plan = Plan { step_size: StepSize { first, ..plan.step_size }, so_far };
+            let checkpoint = resume::<F>(folder, fingerprint)?;
+            strategy.restore(&checkpoint.state)?;
+            let step_size = StepSize { first: checkpoint.step_size, ..plan.step_size };
+            plan = Plan { step_size, so_far: checkpoint.so_far, best: Some(checkpoint.best) };
         }
         let mut limits = settings.limits;
         let mut patience = self.patience.map(Patience::new);
@@ -320,8 +322,9 @@ impl Train {
         outcome: &Outcome<F>,
         load_seconds: f64,
     ) -> Result<u8> {
-        Model::new(problem, &outcome.weights, outcome.intercept)?.save(&settings.model)?;
-        let scores = team.install(|| problem.scores(&outcome.weights, outcome.intercept));
+        let best = &outcome.best;
+        Model::new(problem, &best.weights, best.intercept)?.save(&settings.model)?;
+        let scores = team.install(|| problem.scores(&best.weights, best.intercept));
         let summary = Summary {
             problem,
             choice: &settings.choice,
@@ -337,14 +340,22 @@ impl Train {
         } else if !self.quiet {
             print(&summary.text())?;
         }
-        let wanted = settings.limits.gap.unwrap_or(0.0);
         Ok(match outcome.stop {
             Stop::Interrupted => {
-                warn("interrupted: the model is that of the last epoch; --checkpoint DIR and --resume would go on from it");
+                let go_on = match &self.checkpoint {
+                    Some(folder) => format!("--checkpoint {} --resume goes on from here", folder.display()),
+                    None => "with --checkpoint DIR a run can go on with --resume".to_owned(),
+                };
+                warn(&format!("interrupted: the model is the best so far; {go_on}"));
                 INTERRUPTED
             }
+            Stop::Unreachable => {
+                let (bound, asked) = (best.certificate.dual.unwrap_or(0.0), settings.limits.objective.unwrap_or(0.0));
+                warn(&format!("no weights have an objective below {bound}, and {asked} was asked by --target-objective"));
+                STOPPED_EARLY
+            }
             Stop::Epochs | Stop::Time if settings.tolerance_asked => {
-                warn(&too_early(outcome, settings, wanted));
+                warn(&too_early::<F>(best.certificate, settings));
                 STOPPED_EARLY
             }
             _ => DONE,
@@ -352,24 +363,32 @@ impl Train {
     }
 }
 
-fn too_early<F>(outcome: &Outcome<F>, settings: &Settings, wanted: f64) -> String {
-    let gap = outcome.certificate.gap().filter(|gap| gap.is_finite());
-    let reached = match (settings.limits.objective, gap) {
-        (Some(objective), _) => {
-            format!("stopped at an objective of {}, where {objective} was asked", outcome.certificate.objective)
+fn too_early<F: Float>(reached: Certificate, settings: &Settings) -> String {
+    let gap = reached.gap();
+    let stopped = match (settings.limits.objective, gap) {
+        (Some(objective), _) => format!("stopped at an objective of {}, where {objective} was asked", reached.objective),
+        (None, Some(gap)) => {
+            format!("stopped at a relative gap of {gap:.1e}, where {:.1e} was asked", settings.limits.gap.unwrap_or(0.0))
         }
-        (None, Some(gap)) => format!("stopped at a relative gap of {gap:.1e}, where {wanted:.1e} was asked"),
         (None, None) => "stopped before the asked tolerance, with no bound on how far the best is".to_owned(),
     };
-    let advice = match settings.choice.update {
-        UpdateKind::Sdca => "more --epochs or --time, a larger --l2 (smaller --c) or scaled features help",
+    let choice = &settings.choice;
+    let advice = match choice.update {
+        UpdateKind::Sdca if F::NAME == f32::NAME && gap.is_some_and(|gap| gap < 1e-5) => {
+            "a gap so small wants --precision f64, and perhaps more --epochs"
+        }
+        UpdateKind::Sdca if choice.strategy == StrategyKind::Hogwild && choice.sharing == Sharing::Wild => {
+            "--memory atomic (or --threads 1) where features are in many rows, more --epochs or --time, a larger --l2 (smaller \
+             --c) or features scaled to about 1 help"
+        }
+        UpdateKind::Sdca => "more --epochs or --time, a larger --l2 (smaller --c) or features scaled to about 1 help",
         _ if settings.loss.smoothness().is_none() => {
             "sgd and adagrad cannot certify the hinge's corner, though their objective may be good: use --update sdca, or stop by \
              --target-objective"
         }
         _ => "more --epochs, another --step-size, or --update sdca help",
     };
-    format!("{reached}; {advice}")
+    format!("{stopped}; {advice}")
 }
 
 /// DATA's file name up to its first dot, in the current folder.
@@ -379,12 +398,22 @@ fn default_model(data: &Path) -> PathBuf {
     PathBuf::from(format!("{stem}.model"))
 }
 
-/// Two labels are classes; whole numbers up to a hundred look like classes too, and are then refused with the labels that
-/// were found; anything else is regression.
-fn suggested_loss(data: &Dataset) -> &'static dyn Loss {
+/// Two labels are classes, numbers with fractions (or very many different ones) are regression. Several whole numbers may be
+/// either, and are not guessed at.
+fn suggested_loss(data: &Dataset) -> Result<&'static dyn Loss> {
     match data.labels(100) {
-        Some(labels) if labels.iter().all(|label| label.fract() == 0.0) => &Hinge,
-        Some(labels) if labels.len() == 2 => &Hinge,
-        _ => &Squared,
+        Some(labels) if labels.len() == 2 => Ok(&Hinge),
+        Some(labels) if labels.len() == 1 && labels[0].fract() == 0.0 => Ok(&Hinge), // which says that a class is missing
+        Some(labels) if labels.iter().all(|label| label.fract() == 0.0) => {
+            let shown: Vec<String> = labels.iter().take(8).map(f32::to_string).collect();
+            let more = if labels.len() > shown.len() { ", ..." } else { "" };
+            Err(Error::Data(format!(
+                "{}: the labels found are {}{more}: several classes, or numbers? two labels are wanted for classification; for \
+                 numbers add --loss squared or huber",
+                data.name(),
+                shown.join(", ")
+            )))
+        }
+        _ => Ok(&Squared),
     }
 }

@@ -190,7 +190,19 @@ impl<'a> Dataset<'a> {
     }
 
     /// Examples from a sprs matrix in compressed-row form, without a copy: column j is feature j, rows stay in their
-    /// order and are visited in a random one. `targets` has one entry a row.
+    /// order and are visited in a random one. `targets` has one entry a row. The matrix must have the engine's own number
+    /// types, f32 values, u32 indices and u64 row offsets:
+    ///
+    /// ```
+    /// use unfenced::sprs::{CsMatI, TriMatI};
+    /// let mut rows = TriMatI::<f32, u32>::new((2, 3));
+    /// rows.add_triplet(0, 2, 1.5);
+    /// rows.add_triplet(1, 0, 0.5);
+    /// let matrix: CsMatI<f32, u32, u64> = rows.to_csr();
+    /// let data = unfenced::Dataset::from_csmat(matrix.view(), &[1.0, -1.0])?;
+    /// assert_eq!((data.n_rows(), data.n_nonzeros()), (2, 2));
+    /// # Ok::<(), unfenced::Error>(())
+    /// ```
     ///
     /// # Errors
     /// If the matrix is stored by columns, has no row, holds a value that is not finite, or the lengths differ.

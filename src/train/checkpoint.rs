@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::error::{Error, Result};
-use crate::problem::Problem;
+use crate::problem::{Certificate, Problem};
 use crate::strategy::State;
 use crate::sync::Float;
-use crate::train::{Observer, Progress, Snapshot, Stop};
+use crate::train::{Best, Observer, Progress, Snapshot, Stop};
 
-const MAGIC: &[u8; 8] = b"UNFCKPT1";
+const MAGIC: &[u8; 8] = b"UNFCKPT2";
 const SLOTS: [&str; 2] = ["slot-0.checkpoint", "slot-1.checkpoint"];
 /// A checkpoint is written when this many times the last one's cost has passed: at most a twentieth of the time.
 const PATIENCE: f64 = 20.0;
@@ -68,6 +68,21 @@ struct About {
     train_seconds: f64,
     eval_seconds: f64,
     step_size: f64,
+    best_objective: f64,
+    best_dual: Option<f64>,
+}
+
+/// What a run goes on from.
+#[derive(Debug, Clone)]
+pub struct Checkpoint<F> {
+    /// All that the next epoch depends on.
+    pub state: State<F>,
+    /// How far the run had come.
+    pub so_far: Progress,
+    /// The first epoch's step size, halvings included.
+    pub step_size: f64,
+    /// The best weights so far.
+    pub best: Best<F>,
 }
 
 /// Writes checkpoints while a run goes on, and one when it ends.
@@ -105,11 +120,17 @@ impl Checkpoints {
             train_seconds: now.progress.train_seconds,
             eval_seconds: now.progress.eval_seconds,
             step_size: now.step_size,
+            best_objective: now.best.certificate.objective,
+            best_dual: now.best.certificate.dual,
         };
         let about = serde_json::to_string(&about).map_err(|error| wrong(error.to_string()))?;
         let bytes = |values: &[F]| -> Vec<u8> { values.iter().flat_map(|value| value.to_f64().to_le_bytes()).collect() };
-        let mut parts =
-            vec![("weights".to_owned(), bytes(&now.state.weights)), ("intercept".to_owned(), bytes(&[now.state.intercept]))];
+        let mut parts = vec![
+            ("weights".to_owned(), bytes(&now.state.weights)),
+            ("intercept".to_owned(), bytes(&[now.state.intercept])),
+            ("best.weights".to_owned(), bytes(&now.best.weights)),
+            ("best.intercept".to_owned(), bytes(&[now.best.intercept])),
+        ];
         parts.extend(now.state.tables.iter().map(|(name, values)| (format!("table.{name}"), bytes(values))));
         let tensors: Vec<(&str, TensorView)> = parts
             .iter()
@@ -164,11 +185,11 @@ fn newest_slot(folder: &Path) -> Option<(usize, PathBuf, About, Vec<u8>)> {
     [slot(0), slot(1)].into_iter().flatten().max_by_key(|(_, _, about, _): &(usize, PathBuf, About, Vec<u8>)| about.epoch)
 }
 
-/// The newest whole checkpoint of a folder: the state to go on from, how far it had come, and its step size.
+/// The newest whole checkpoint of a folder.
 ///
 /// # Errors
 /// If there is none, or it is that of other data or settings.
-pub fn resume<F: Float>(folder: &Path, fingerprint: &Fingerprint) -> Result<(State<F>, Progress, f64)> {
+pub fn resume<F: Float>(folder: &Path, fingerprint: &Fingerprint) -> Result<Checkpoint<F>> {
     let wanted = "a checkpoint that --checkpoint has written is wanted";
     let (_, path, about, body) =
         newest_slot(folder).ok_or_else(|| Error::file(folder, format!("holds no whole checkpoint; {wanted}")))?;
@@ -192,8 +213,17 @@ pub fn resume<F: Float>(folder: &Path, fingerprint: &Fingerprint) -> Result<(Sta
             tables.push((table.to_owned(), numbers(name)?));
         }
     }
-    let intercept = numbers("intercept")?.first().copied().unwrap_or(F::ZERO);
-    let state = State { epoch: about.epoch, weights: numbers("weights")?, intercept, tables };
-    let About { epoch, updates, train_seconds, eval_seconds, step_size, .. } = about;
-    Ok((state, Progress { epoch, updates, train_seconds, eval_seconds }, step_size))
+    let number = |name: &str| Ok(numbers(name)?.first().copied().unwrap_or(F::ZERO));
+    let About { epoch, updates, train_seconds, eval_seconds, step_size, best_objective, best_dual, .. } = about;
+    Ok(Checkpoint {
+        state: State { epoch, weights: numbers("weights")?, intercept: number("intercept")?, tables },
+        so_far: Progress { epoch, updates, train_seconds, eval_seconds },
+        step_size,
+        best: Best {
+            weights: numbers("best.weights")?,
+            intercept: number("best.intercept")?,
+            certificate: Certificate { objective: best_objective, dual: best_dual },
+            test: None, // measured again from the weights if it is asked for
+        },
+    })
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-pub use checkpoint::{Checkpoints, Fingerprint, resume};
+pub use checkpoint::{Checkpoint, Checkpoints, Fingerprint, resume};
 pub use record::History;
 pub use step_size::{Schedule, StepSize};
 pub use stop::{Limits, Patience};
@@ -31,6 +31,8 @@ pub enum Stop {
     Gap,
     /// P(w) fell to the asked value.
     TargetObjective,
+    /// The asked value is below the certified bound: no weights have so low a P(w).
+    Unreachable,
     /// As many epochs as were allowed.
     Epochs,
     /// As many seconds as were allowed.
@@ -54,14 +56,29 @@ pub struct Progress {
     pub eval_seconds: f64,
 }
 
+/// The best weights that a run has come to: those with the lowest P(w), which need not be the last ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best<F> {
+    /// The weights, in the dataset's own numbering.
+    pub weights: Vec<F>,
+    /// b.
+    pub intercept: F,
+    /// Their P(w), and the highest bound that any evaluation has found: bounds do not expire.
+    pub certificate: Certificate,
+    /// On the test set, if there is one.
+    pub test: Option<Metrics>,
+}
+
 /// What observers see after an evaluation, every worker idle.
 pub struct Snapshot<'a, F> {
     /// How far the run has come.
     pub progress: Progress,
-    /// P(w) and the bound below it.
+    /// P(w) now, and the highest bound so far.
     pub certificate: Certificate,
-    /// On the test set, if there is one.
+    /// On the test set now, if there is one.
     pub test: Option<Metrics>,
+    /// The best weights so far.
+    pub best: &'a Best<F>,
     /// All that the next epoch depends on.
     pub state: &'a State<F>,
     /// The step size of the first epoch, halvings included.
@@ -86,25 +103,28 @@ pub trait Observer<F> {
 }
 
 /// How long steps are, and where a resumed run stands.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
+#[derive(Debug, Clone)]
+pub struct Plan<F> {
     /// The step size of every epoch.
     pub step_size: StepSize,
     /// What earlier runs have done, zeros for a new one.
     pub so_far: Progress,
+    /// The best that earlier runs have come to.
+    pub best: Option<Best<F>>,
+}
+
+impl<F> Plan<F> {
+    /// A new run.
+    pub fn new(step_size: StepSize) -> Self {
+        Self { step_size, so_far: Progress::default(), best: None }
+    }
 }
 
 /// What a run has come to.
 #[derive(Debug, Clone)]
 pub struct Outcome<F> {
-    /// The weights, in the dataset's own numbering.
-    pub weights: Vec<F>,
-    /// b.
-    pub intercept: F,
-    /// P(w) and the bound below it.
-    pub certificate: Certificate,
-    /// On the test set, if there is one.
-    pub test: Option<Metrics>,
+    /// The best weights, and what they are worth.
+    pub best: Best<F>,
     /// Epochs, updates and seconds.
     pub progress: Progress,
     /// Why it ended.
@@ -119,7 +139,8 @@ const MAX_HALVINGS: u32 = 20;
 /// Runs epochs until an observer ends it; a run with epochs behind it is evaluated first.
 ///
 /// An update with dual variables has its weights computed anew from them before every evaluation, so that what is certified
-/// is exact whatever was lost between workers.
+/// is exact whatever was lost between workers. The lowest P(w) of all evaluations and the highest bound are what the run
+/// comes to: a dual method's P(w), and a noisy one's, may well rise from one epoch to the next.
 ///
 /// # Errors
 /// If the objective explodes and a step 2^-20 as long does not help, or an observer fails.
@@ -127,12 +148,15 @@ pub fn train<F: Float>(
     problem: &Problem,
     strategy: &mut dyn Strategy<F>,
     team: &Team,
-    plan: Plan,
+    plan: Plan<F>,
     test: Option<&HeldOut>,
     observers: &mut [&mut dyn Observer<F>],
 ) -> Result<Outcome<F>> {
-    let Plan { mut step_size, so_far: mut progress } = plan;
+    let Plan { mut step_size, so_far: mut progress, mut best } = plan;
     let mut alarm = Alarm::new(team.install(|| problem.objective_at_zero()), strategy.duals().is_some());
+    if let Some(best) = &mut best {
+        best.test = test.map(|rows| team.install(|| rows.metrics(&best.weights, best.intercept)));
+    }
     let mut good = strategy.state();
     let mut halvings = 0;
     // A resumed run is evaluated where it stands: it may have come far enough already.
@@ -163,12 +187,18 @@ pub fn train<F: Float>(
         good = strategy.state();
         let (weights, intercept) = strategy.weights();
         let test = test.map(|rows| team.install(|| rows.metrics(&weights, intercept)));
+        let bound = highest(certificate.dual, best.as_ref().and_then(|best| best.certificate.dual));
+        let certificate = Certificate { dual: bound, ..certificate };
+        let best = match best.take().filter(|best| best.certificate.objective <= certificate.objective) {
+            Some(former) => best.insert(Best { certificate: Certificate { dual: bound, ..former.certificate }, ..former }),
+            None => best.insert(Best { weights, intercept, certificate, test }),
+        };
         progress.eval_seconds += started.elapsed().as_secs_f64();
         progress.epoch += epochs_to_count;
         progress.updates += epochs_to_count * problem.n_rows() as u64;
         epochs_to_count = 1;
 
-        let now = Snapshot { progress, certificate, test, state: &good, step_size: step_size.first };
+        let now = Snapshot { progress, certificate, test, best, state: &good, step_size: step_size.first };
         let mut stop = team.cancelled().then_some(Stop::Interrupted);
         for observer in observers.iter_mut() {
             if let ControlFlow::Break(reason) = observer.observe(&now)? {
@@ -179,9 +209,14 @@ pub fn train<F: Float>(
             for observer in observers.iter_mut() {
                 observer.finish(&now)?;
             }
-            return Ok(Outcome { weights, intercept, certificate, test, progress, stop, halvings });
+            return Ok(Outcome { best: best.clone(), progress, stop, halvings });
         }
     }
+}
+
+/// The higher of two bounds, and of 0: no loss and no penalty is negative.
+fn highest(bound: Option<f64>, former: Option<f64>) -> Option<f64> {
+    bound.map(|bound| bound.max(former.unwrap_or(0.0)).max(0.0))
 }
 
 fn certify<F: Float>(problem: &Problem, strategy: &mut dyn Strategy<F>) -> Certificate {

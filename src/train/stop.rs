@@ -11,7 +11,7 @@ use crate::train::{Observer, Snapshot, Stop};
 pub struct Limits {
     /// The relative duality gap.
     pub gap: Option<f64>,
-    /// P(w).
+    /// P(w); a run whose bound shows that it cannot come there ends as well.
     pub objective: Option<f64>,
     /// Epochs, those before a resume included.
     pub epochs: Option<u64>,
@@ -23,16 +23,20 @@ impl<F> Observer<F> for Limits {
     fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
         let seconds = now.progress.train_seconds + now.progress.eval_seconds;
         let reached = |reached: bool, stop: Stop| reached.then_some(stop);
-        let gap = now.certificate.gap().zip(self.gap).is_some_and(|(gap, wanted)| gap <= wanted);
+        let best = now.best.certificate;
+        let gap = best.gap().zip(self.gap).is_some_and(|(gap, wanted)| gap <= wanted);
+        let below_bound = self.objective.zip(best.dual).is_some_and(|(wanted, bound)| wanted < bound);
         let stop = reached(gap, Stop::Gap)
-            .or(reached(self.objective.is_some_and(|wanted| now.certificate.objective <= wanted), Stop::TargetObjective))
+            .or(reached(self.objective.is_some_and(|wanted| best.objective <= wanted), Stop::TargetObjective))
+            .or(reached(below_bound, Stop::Unreachable))
             .or(reached(self.epochs.is_some_and(|most| now.progress.epoch >= most), Stop::Epochs))
             .or(reached(self.seconds.is_some_and(|most| seconds >= most), Stop::Time));
         Ok(stop.map_or(ControlFlow::Continue(()), ControlFlow::Break))
     }
 }
 
-/// Ends a run when the test set has seen no improvement for some evaluations. The last weights are kept, not the best.
+/// Ends a run when the test set has seen no improvement for some evaluations. What is kept are the
+/// weights with the lowest P(w), as ever.
 #[derive(Debug, Clone)]
 pub struct Patience {
     allowed: u64,

@@ -7,7 +7,7 @@ use unfenced::data::{self, FeatureNumbers, Generator};
 use unfenced::loss::Loss;
 use unfenced::strategy::{self, Choice, Sharing, Strategy, StrategyKind, UpdateKind};
 use unfenced::sync::Float;
-use unfenced::train::{Limits, Outcome, Plan, Progress, StepSize, train};
+use unfenced::train::{Limits, Outcome, Plan, StepSize, train};
 use unfenced::{Dataset, Penalty, Problem, Team};
 
 /// A dataset read from this text.
@@ -102,7 +102,7 @@ pub fn problem<'a>(data: &'a Dataset<'a>, loss: &'static dyn Loss, penalty: Pena
 /// Runs a method until its limits end it.
 pub fn fit<F: Float>(problem: &Problem, choice: &Choice, team: &Team, mut limits: Limits) -> Outcome<F> {
     let mut strategy = strategy::build::<F>(problem, choice).expect("a cross that exists");
-    let plan = Plan { step_size: StepSize::new(problem, choice, None, None), so_far: Progress::default() };
+    let plan = Plan::new(StepSize::new(problem, choice, None, None));
     train(problem, strategy.as_mut(), team, plan, None, &mut [&mut limits]).expect("a run")
 }
 

@@ -1,6 +1,8 @@
 //! `unfenced train`: read, check, run, save, report.
 
-use std::path::{Path, PathBuf};
+mod settings;
+
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
@@ -8,27 +10,20 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::progress::{Bar, reading};
 use crate::cli::report::{Report, Summary};
-use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, refuse_overwriting, warn};
-use crate::data::{Dataset, FeatureNumbers, open};
+use crate::cli::train::settings::{GAP, Settings};
+use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, warn};
+use crate::data::{FeatureNumbers, open};
 use crate::error::{Error, Result};
 use crate::eval::{HeldOut, metrics};
-use crate::loss::{self, Hinge, Loss, Squared};
+use crate::loss::{self, Loss};
 use crate::model::Model;
-use crate::penalty::Penalty;
 use crate::problem::{Certificate, Problem};
-use crate::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
+use crate::strategy::{self, Sharing, StrategyKind, UpdateKind};
 use crate::sync::{Float, Ordering};
 use crate::threads::{Team, Topology};
 use crate::train::{
-    Checkpoints, Fingerprint, History, Limits, Observer, Outcome, Patience, Plan, Schedule, StepSize, Stop, resume, train,
+    Checkpoints, Fingerprint, History, Observer, Outcome, Patience, Plan, Schedule, StepSize, Stop, resume, train,
 };
-
-/// Rows in a batch unless asked otherwise.
-const BATCH: usize = 64;
-/// Epochs after which a run without other limits gives up.
-const MOST_EPOCHS: u64 = 1000;
-/// The relative duality gap that is good enough unless asked otherwise.
-const GAP: f64 = 1e-3;
 
 /// Train a model and save it.
 #[derive(Args)]
@@ -126,17 +121,6 @@ fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: impl Fn(T) -> &'static
     })
 }
 
-/// The options, checked against each other and against the data.
-struct Settings {
-    loss: &'static dyn Loss,
-    penalty: Penalty,
-    choice: Choice,
-    limits: Limits,
-    /// Whether ending by epochs or time is ending too early.
-    tolerance_asked: bool,
-    model: PathBuf,
-}
-
 impl Train {
     pub fn run(self) -> Result<u8> {
         let n_cores = Topology::of_this_machine().n_cores();
@@ -165,99 +149,6 @@ impl Train {
             _ => Self::fit::<f32>,
         };
         run(&self, &problem, &settings, &team, held_out.as_ref(), load_seconds)
-    }
-
-    /// Refuses what no data could make right.
-    fn check_alone(&self, sequential: bool) -> Result<()> {
-        let usage = |what: &str| Err(Error::Usage(what.into()));
-        let model = self.model.clone().unwrap_or_else(|| default_model(&self.data));
-        let (history, test) = (self.history.as_deref(), self.test.as_deref());
-        for output in [Some(model.as_path()), history].into_iter().flatten() {
-            refuse_overwriting(output, &[Some(&self.data), test])?;
-        }
-        if history == Some(&model) {
-            return usage("--history and the model have the same name");
-        }
-        let positive = |value: Option<f64>| value.is_none_or(|value| value > 0.0 && value.is_finite());
-        if !positive(self.c) || !positive(self.step_size) || !positive(self.time) {
-            return usage("--c, --step-size and --time want numbers above 0");
-        }
-        if !self.gap.is_none_or(|gap| (0.0..1.0).contains(&gap)) {
-            return usage("--gap wants a share from 0 to 1, such as 1e-3");
-        }
-        if self.target_objective.is_some_and(f64::is_nan) {
-            return usage("--target-objective wants a number");
-        }
-        if self.memory.is_some() && self.strategy != StrategyKind::Hogwild {
-            return usage(&format!("--memory is for --strategy hogwild; {} has a memory of its own", self.strategy.name()));
-        }
-        if self.batch.is_some() && self.strategy != StrategyKind::Minibatch {
-            return usage(&format!("--batch is for --strategy minibatch; {} steps on one row at a time", self.strategy.name()));
-        }
-        if sequential && self.threads.is_some_and(|n| n > 1) {
-            return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
-        }
-        Ok(())
-    }
-
-    fn settings(&self, data: &Dataset) -> Result<Settings> {
-        let loss = self.loss.map_or_else(|| suggested_loss(data), Ok)?;
-        let n = data.n_rows() as f64;
-        let l2 = match (self.l2, self.c, self.l1) {
-            (Some(l2), ..) => l2,
-            (None, Some(c), _) => 1.0 / (c * n),
-            (None, None, Some(_)) => 0.0,
-            (None, None, None) => 1.0 / n,
-        };
-        let penalty = Penalty { l2, l1: self.l1.unwrap_or(0.0) };
-
-        let strategy = self.strategy;
-        let suited = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
-        let update = self.update.unwrap_or(suited);
-        if update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
-            return Err(Error::Usage(
-                "--step-size and --schedule are for sgd and adagrad; sdca's steps are exact: leave them out, or add --update sgd"
-                    .into(),
-            ));
-        }
-        let sharing = self.memory.unwrap_or(Sharing::Wild);
-        let choice = Choice { strategy, update, sharing, batch: self.batch.unwrap_or(BATCH), seed: self.seed };
-
-        // A target for the objective replaces the usual gap; both can be asked.
-        let gap = self.gap.or(if self.target_objective.is_some() { None } else { Some(GAP) }).filter(|&gap| gap > 0.0);
-        let limits = Limits {
-            gap,
-            objective: self.target_objective,
-            epochs: Some(self.epochs.unwrap_or(MOST_EPOCHS)),
-            seconds: self.time,
-        };
-        let limited = self.epochs.is_some() || self.time.is_some() || self.patience.is_some();
-        let asked = self.gap.is_some() || self.target_objective.is_some();
-        let tolerance_asked = (gap.is_some() || self.target_objective.is_some()) && (asked || !limited);
-        Ok(Settings {
-            loss,
-            penalty,
-            choice,
-            limits,
-            tolerance_asked,
-            model: self.model.clone().unwrap_or_else(|| default_model(&self.data)),
-        })
-    }
-
-    /// Better to know before hours of training that the model will have no place.
-    fn check_writable(&self, settings: &Settings) -> Result<()> {
-        let folder = settings.model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if settings.model.is_dir() {
-            return Err(Error::file(&settings.model, "is a folder; the name of a file is wanted for the model"));
-        }
-        if !folder.is_dir() {
-            return Err(Error::file(folder, "is no folder; the model is to be saved there"));
-        }
-        // A device such as /dev/null needs no room for a file beside it.
-        if settings.model.is_file() || !settings.model.exists() {
-            tempfile::tempfile_in(folder).map_err(Error::io(&settings.model, "create"))?;
-        }
-        Ok(())
     }
 
     fn fit<F: Float>(
@@ -389,31 +280,4 @@ fn too_early<F: Float>(reached: Certificate, settings: &Settings) -> String {
         _ => "more --epochs, another --step-size, or --update sdca help",
     };
     format!("{stopped}; {advice}")
-}
-
-/// DATA's file name up to its first dot, in the current folder.
-fn default_model(data: &Path) -> PathBuf {
-    let name = data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("unfenced");
-    PathBuf::from(format!("{stem}.model"))
-}
-
-/// Two labels are classes, numbers with fractions (or very many different ones) are regression. Several whole numbers may be
-/// either, and are not guessed at.
-fn suggested_loss(data: &Dataset) -> Result<&'static dyn Loss> {
-    match data.labels(100) {
-        Some(labels) if labels.len() == 2 => Ok(&Hinge),
-        Some(labels) if labels.len() == 1 && labels[0].fract() == 0.0 => Ok(&Hinge), // which says that a class is missing
-        Some(labels) if labels.iter().all(|label| label.fract() == 0.0) => {
-            let shown: Vec<String> = labels.iter().take(8).map(f32::to_string).collect();
-            let more = if labels.len() > shown.len() { ", ..." } else { "" };
-            Err(Error::Data(format!(
-                "{}: the labels found are {}{more}: several classes, or numbers? two labels are wanted for classification; for \
-                 numbers add --loss squared or huber",
-                data.name(),
-                shown.join(", ")
-            )))
-        }
-        _ => Ok(&Squared),
-    }
 }

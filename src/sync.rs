@@ -16,14 +16,14 @@ pub use atomic_float::{AtomicF32, AtomicF64};
 #[cfg(loom)]
 pub use loom::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };
 #[cfg(loom)]
 pub use loom_cells::{AtomicF32, AtomicF64};
 #[cfg(not(loom))]
 pub use std::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };
 
 /// The number type of the weights: `f32`, or `f64` with `--precision f64`.

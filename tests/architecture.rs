@@ -117,7 +117,8 @@ fn unsafe_stands_only_where_the_plan_allows_it() {
 fn strategies_keep_no_time_and_training_spawns_no_thread() {
     for (path, text) in files() {
         for line in code_lines(&text) {
-            if room(&path) == "strategy" {
+            // The crew's size is chosen by the clock; nothing else in this room may look at it.
+            if room(&path) == "strategy" && path != "strategy/crew.rs" {
                 assert!(!line.contains("Instant") && !line.contains("std::fs") && !line.contains("objective("), "{path}: {line}");
             }
             if room(&path) == "train" {

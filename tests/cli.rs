@@ -58,7 +58,8 @@ fn the_report_says_what_was_run_and_found() {
     assert!(report["memory"].is_string());
     assert_eq!((&report["threads"], &report["stop"], &report["model"]), (&1.into(), &"gap".into(), &"rows.model".into()));
     let number = |key: &str| report[key].as_f64().expect(key);
-    assert_eq!(number("updates"), 120.0 * number("epochs"));
+    // Rows that rest are not visited.
+    assert!(number("updates") >= 120.0 && number("updates") <= 120.0 * number("epochs"));
     assert!(number("gap") <= 1e-3 && number("gap") >= 0.0);
     assert!(same(number("gap"), (number("objective") - number("dual")) / number("objective")));
     assert_eq!(report["train_accuracy"], report["test_accuracy"]); // the same rows
@@ -98,7 +99,7 @@ fn a_history_has_a_line_an_evaluation_with_every_key() {
             assert!(keys(line).contains(&key), "no {key} in {line}");
         }
         assert_eq!(line["epoch"], k);
-        assert_eq!(line["updates"], 120 * k);
+        assert!(line["updates"].as_u64().is_some_and(|updates| (120..=120 * k).contains(&updates)));
     }
     let last = lines.last().expect("a line");
     for key in ["objective", "dual", "gap", "test_accuracy"] {

@@ -122,7 +122,7 @@ fn hundreds_of_wild_runs_on_hot_features_all_certify() {
     let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
     let team = Team::new(4, true).expect("workers");
     for round in 0..300 {
-        for sharing in [Sharing::Wild, Sharing::Atomic] {
+        for &sharing in Sharing::ALL {
             let choice = Choice { sharing, seed: round, ..choice(StrategyKind::Hogwild, UpdateKind::Sdca) };
             let limits = Limits { gap: Some(1e-3), epochs: Some(3000), ..Limits::default() };
             let outcome = fit::<f32>(&problem, &choice, &team, limits);
@@ -165,6 +165,9 @@ fn steps_far_too_long_are_halved_until_they_serve_or_refused_but_never_end_in_na
 fn what_a_run_comes_to_is_the_best_that_it_has_seen() {
     struct Seen(Vec<f64>, Vec<f64>);
     impl unfenced::train::Observer<f32> for Seen {
+        fn wants(&mut self, _passed: &unfenced::train::Passed) -> bool {
+            true
+        }
         fn observe(&mut self, now: &unfenced::train::Snapshot<f32>) -> unfenced::Result<ControlFlow<unfenced::train::Stop>> {
             self.0.push(now.certificate.objective);
             self.1.push(now.certificate.dual.expect("a dual"));

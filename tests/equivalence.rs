@@ -99,10 +99,11 @@ fn objective_gradient_and_gap_are_the_same_with_any_number_of_threads() {
 fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64, h: f64) -> (Vec<f64>, Vec<f64>) {
     let (n, d, Penalty { l2, l1 }) = (data.n_rows(), data.n_features(), problem.penalty());
     let (mut w, mut squares, mut a) = (vec![0.0; d], vec![0.0; d], vec![0.0; n]);
+    let mut rests = vec![1u64; n];
     let mut order = Order::new(data, choice.seed);
     for epoch in 0..epochs {
-        order.shuffle(epoch);
-        for i in order.rows() {
+        order.shuffle(epoch, |i| (epoch + i as u64) % rests[i] != 0);
+        for i in order.visits(0..order.n_visits()).map(|visit| visit.row) {
             let (row, y) = (data.row(i), f64::from(problem.targets()[i]));
             let seen = |u: f64| {
                 if choice.update == UpdateKind::Sdca && l1 > 0.0 { u.signum() * (u.abs() - l1 / l2).max(0.0) } else { u }
@@ -112,6 +113,7 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
                 let scale = 1.0 / (l2 * n as f64);
                 let q = f64::from(problem.squared_norms()[i]) * scale;
                 let change = problem.loss().dual().expect("a dual").maximise(a[i], score, y, q.max(1e-12)) - a[i];
+                rests[i] = if change == 0.0 { (2 * rests[i]).min(16) } else { 1 };
                 a[i] += change;
                 row.iter().for_each(|(j, x)| w[j] += change * scale * f64::from(x));
                 continue;

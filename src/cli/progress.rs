@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Result;
-use crate::train::{Observer, Snapshot, Stop};
+use crate::train::{Observer, Passed, Snapshot, Stop};
 
 /// Shows epoch, objective and gap on stderr while a run goes on; the bar fills as the gap falls, digit by digit.
 pub struct Bar {
@@ -39,17 +39,31 @@ impl Bar {
         }
         Self { bar, wanted: wanted_gap.max(1e-16) }
     }
-}
 
-impl<F> Observer<F> for Bar {
-    fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
-        let gap = now.certificate.gap().filter(|gap| gap.is_finite());
+    fn show(&self, how_sure: &str, epoch: u64, objective: f64, gap: Option<f64>) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let gap = gap.filter(|gap| gap.is_finite());
         if let Some(gap) = gap {
             let share = gap.clamp(self.wanted, 1.0).ln() / self.wanted.min(0.5).ln();
             self.bar.set_position((share * LENGTH as f64) as u64);
         }
         let gap = gap.map_or("unknown".to_owned(), |gap| format!("{gap:.2e}"));
-        self.bar.set_message(format!("epoch {} objective {:.6} gap {gap}", now.progress.epoch, now.certificate.objective));
+        self.bar.set_message(format!("epoch {epoch} objective {how_sure}{objective:.6} gap {how_sure}{gap}"));
+    }
+}
+
+impl<F> Observer<F> for Bar {
+    fn wants(&mut self, passed: &Passed) -> bool {
+        if let Some(objective) = passed.objective {
+            self.show("about ", passed.progress.epoch, objective, passed.gap);
+        }
+        false
+    }
+
+    fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
+        self.show("", now.progress.epoch, now.certificate.objective, now.certificate.gap());
         Ok(ControlFlow::Continue(()))
     }
 

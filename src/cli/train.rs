@@ -51,7 +51,7 @@ pub struct Train {
     /// What one example changes [default: sdca; sgd for minibatch].
     #[arg(long, value_parser = one_of(UpdateKind::ALL, |kind| kind.name()))]
     update: Option<UpdateKind>,
-    /// How hogwild's workers add to a weight [default: wild].
+    /// What hogwild's workers share [default: replicated].
     #[arg(long, value_parser = one_of(Sharing::ALL, |kind| kind.name()))]
     memory: Option<Sharing>,
     /// Workers [default: the physical cores].

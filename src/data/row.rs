@@ -1,5 +1,7 @@
 //! One example, and all of them.
 
+use std::ops::Range;
+
 use crate::sync::Float;
 
 /// The non-zeros of one example: features in rising order, and their values.
@@ -77,8 +79,14 @@ impl<'a> Rows<'a> {
     /// Row i.
     #[inline(always)]
     pub fn row(self, i: usize) -> Row<'a> {
-        let non_zeros = self.offsets[i] as usize..self.offsets[i + 1] as usize;
+        let non_zeros = self.non_zeros(i);
         Row { indices: &self.indices[non_zeros.clone()], values: &self.values[non_zeros] }
+    }
+
+    /// Where row i's non-zeros stand.
+    #[inline(always)]
+    pub fn non_zeros(self, i: usize) -> Range<usize> {
+        self.offsets[i] as usize..self.offsets[i + 1] as usize
     }
 
     /// All row offsets.

@@ -31,6 +31,10 @@ impl DualLoss for Hinge {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         if (0.0..=1.0).contains(&(a * y)) { -a * y } else { f64::INFINITY }
     }
+    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
+        let short = 1.0 - y * score;
+        (short.max(0.0), short.max(0.0) - y * a * short)
+    }
     fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
         y * (y * a + (1.0 - y * score) / curvature).clamp(0.0, 1.0)
     }

@@ -33,6 +33,10 @@ impl DualLoss for Huber {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         if a.abs() <= 1.0 { Squared.conjugate(a, y) } else { f64::INFINITY }
     }
+    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
+        let value = self.value(score, y);
+        (value, value + self.conjugate(a, y) + a * score)
+    }
     fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
         Squared.maximise(a, score, y, curvature).clamp(-1.0, 1.0)
     }

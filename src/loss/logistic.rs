@@ -48,6 +48,13 @@ impl DualLoss for Logistic {
         if (0.0..=1.0).contains(&b) { entropy(b) + entropy(1.0 - b) } else { f64::INFINITY }
     }
 
+    /// The excess is the Kullback-Leibler divergence of b from p = sigma(-yz), for which stands half its chi-square.
+    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
+        let b = a * y;
+        let p = 1.0 / (1.0 + (y * score).exp());
+        (self.value(score, y), (b - p) * (b - p) / (2.0 * (p * (1.0 - p)).max(1e-3)))
+    }
+
     fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
         let (b, q) = (a * y, curvature);
         let u = y * score - q * b;

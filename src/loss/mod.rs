@@ -54,6 +54,10 @@ pub trait DualLoss: Send + Sync {
     /// phi*(-a); infinite outside its domain. Scaling an `a` of the domain towards 0 never leaves it.
     fn conjugate(&self, a: f64, y: f64) -> f64;
 
+    /// phi(z), and phi(z) + phi*(-a) + a z >= 0: what the example adds to the duality gap (Fenchel and Young's inequality).
+    /// Both to a few percent, for estimates.
+    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64);
+
     /// The a' that maximises -phi*(-a') - z (a' - a) - (q/2) (a' - a)^2: the exact step of dual coordinate ascent, where q is
     /// the curvature |x|^2 / (l2 n).
     fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64;
@@ -126,6 +130,28 @@ mod tests {
                     assert!((searched - known).abs() < 1e-2 && searched <= known + 1e-9, "{}: {searched} {known}", loss.name());
                     // Fenchel and Young: equality where a = -phi'(z).
                     assert!((loss.value(z, y) + known + a * z).abs() < 1e-9, "{} at {z}", loss.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_example_adds_to_the_gap_is_estimated_well_near_the_optimum() {
+        for loss in ALL {
+            let dual = loss.dual().expect("every loss so far has one");
+            for &y in targets(loss) {
+                for z in grid(-2.0, 2.0).step_by(7) {
+                    for nudge in [-0.02, 0.0, 0.02] {
+                        let a = -loss.derivative(z, y) + nudge;
+                        let exact = loss.value(z, y) + dual.conjugate(a, y) + a * z;
+                        if !exact.is_finite() {
+                            continue;
+                        }
+                        let (value, excess) = dual.fenchel_young(a, z, y);
+                        assert!((value - loss.value(z, y)).abs() <= 0.05 * value + 1e-9, "{} at {z}: {value}", loss.name());
+                        let near = excess >= 0.7 * exact - 1e-9 && excess <= 1.5 * exact + 1e-9;
+                        assert!(near, "{} at z {z}, a {a}: {excess} is not {exact}", loss.name());
+                    }
                 }
             }
         }

@@ -31,6 +31,10 @@ impl DualLoss for Squared {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         a * a / 2.0 - a * y
     }
+    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
+        let value = self.value(score, y);
+        (value, value + self.conjugate(a, y) + a * score)
+    }
     fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
         a + (y - score - a) / (curvature + 1.0)
     }

@@ -32,6 +32,10 @@ impl DualLoss for SquaredHinge {
         let b = a * y;
         if b >= 0.0 { b * b / 4.0 - b } else { f64::INFINITY }
     }
+    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
+        let (short, b) = (1.0 - y * score, y * a);
+        (short.max(0.0).powi(2), short.max(0.0).powi(2) + b * (b / 4.0 - short))
+    }
     fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
         let b = y * a;
         y * (b + (1.0 - y * score - b / 2.0) / (curvature + 0.5)).max(0.0)

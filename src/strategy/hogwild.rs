@@ -7,23 +7,27 @@
 
 use std::cell::Cell;
 
-use crate::strategy::{Job, Pass, Sharing};
+use crate::strategy::{Job, Pass};
 use crate::sync::Float;
 use crate::threads::Ticket;
 use crate::update::Update;
 use crate::weights::Shared;
 
-/// No locks.
+/// No locks, one vector.
 #[derive(Debug)]
-pub struct Hogwild(pub Sharing);
+pub struct Hogwild {
+    /// Whether additions are made by compare-and-swap, so that none is lost.
+    pub atomic: bool,
+}
 
 impl<F: Float, U: Update<F>> Pass<F, U> for Hogwild {
     type Memory = Shared<F>;
 
     fn pass(&mut self, job: Job<'_>, update: &U, weights: &mut Shared<F>, step_size: F) {
-        match self.0 {
-            Sharing::Wild => race::<F, U, false>(job, update, weights, step_size),
-            Sharing::Atomic => race::<F, U, true>(job, update, weights, step_size),
+        if self.atomic {
+            race::<F, U, true>(job, update, weights, step_size);
+        } else {
+            race::<F, U, false>(job, update, weights, step_size);
         }
     }
 }
@@ -37,8 +41,8 @@ fn race<F: Float, U: Update<F>, const ATOMIC: bool>(job: Job<'_>, update: &U, sh
         let w = shared.view::<ATOMIC>(&intercept);
         while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
             shared.with_intercept(&intercept, || {
-                for i in order.chunk(chunk, n_chunks) {
-                    update.step(problem, i, w, step_size);
+                for visit in job.visits(update, order.chunk(chunk, n_chunks)) {
+                    update.step(problem, visit, w, step_size);
                 }
             });
         }

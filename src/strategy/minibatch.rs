@@ -50,7 +50,7 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for Minibatch<F> {
     fn pass(&mut self, Job { problem, team, order }: Job<'_>, step: &Stochastic<G>, shared: &mut Shared<F>, step_size: F) {
         let update = &step.0;
         let (Self { batch, derivatives, sums, occurrences }, shared) = (&*self, &*shared);
-        let rows: Vec<usize> = order.rows().collect();
+        let rows: Vec<usize> = order.visits(0..order.n_visits()).map(|visit| visit.row).collect();
         let n_workers = team.n_workers();
         let shares = shares_of_features(problem.data().counts(), n_workers);
         let (barrier, cancelled, rarities) = (Barrier::new(n_workers), AtomicBool::new(false), update.rarities());

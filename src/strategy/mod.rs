@@ -2,25 +2,31 @@
 //! are woven together; everything else that a strategy must do (draw the order, hand out the weights, go back to a state)
 //! is the same for all and stands here.
 
+mod crew;
 mod global_lock;
 mod hogwild;
 mod minibatch;
 mod order;
+mod replicated;
 mod round_robin;
 mod sequential;
 mod striped_lock;
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::problem::Problem;
-use crate::sync::{Cell, Float, set_values, values};
+use crate::sync::Float;
 use crate::threads::Team;
-use crate::update::{Adagrad, GradientUpdate, Sdca, Sgd, Stochastic, Update};
+use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Tables, Update, Visit};
 use crate::weights::Memory;
+use crate::weights::kernel::{prefetch, prefetch_range};
 
 pub use global_lock::GlobalLock;
 pub use hogwild::Hogwild;
 pub use minibatch::Minibatch;
 pub use order::Order;
+pub use replicated::Replicate;
 pub use round_robin::RoundRobin;
 pub use sequential::Sequential;
 pub use striped_lock::StripedLock;
@@ -36,28 +42,67 @@ pub struct Job<'a> {
     pub order: &'a Order,
 }
 
+/// So many visits before its turn a row's place in memory and its part of the update's tables are asked for ...
+const FAR: usize = 16;
+/// ... and so many before, its features and values.
+const NEAR: usize = 6;
+
+impl<'a> Job<'a> {
+    /// The visits of some places of the order; the memory that they will need is asked for some visits before.
+    fn visits<F: Float, U: Update<F>>(self, update: &'a U, places: Range<usize>) -> impl Iterator<Item = Visit> + 'a {
+        let rows = self.problem.data().rows();
+        let ahead = move |place: usize| {
+            if let Some(i) = self.order.row(place + FAR) {
+                prefetch(rows.offsets(), i);
+                update.prefetch(i);
+            }
+            if let Some(i) = self.order.row(place + NEAR) {
+                let non_zeros = rows.non_zeros(i);
+                prefetch_range(rows.indices(), non_zeros.clone());
+                prefetch_range(rows.values(), non_zeros);
+            }
+        };
+        places.clone().zip(self.order.visits(places)).map(move |(place, visit)| {
+            ahead(place);
+            visit
+        })
+    }
+}
+
 /// How one epoch's steps are woven together: the part of a strategy that is its own.
-pub trait Pass<F: Float, U>: Send {
+pub trait Pass<F: Float, U>: Send + Sync {
     /// Where the weights live.
     type Memory: Memory<F>;
 
     /// Visits every row once, and returns with every worker idle. A cancelled team's pass ends early.
     fn pass(&mut self, job: Job<'_>, update: &U, weights: &mut Self::Memory, step_size: F);
+
+    /// How many of the team's workers are at work now, if that is the pass's own choice.
+    fn n_workers(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// A strategy with its update and its weights.
-pub trait Strategy<F: Float>: Send {
-    /// One epoch: every row is visited once. Returns with every worker idle.
-    fn epoch(&mut self, problem: &Problem, team: &Team, step_size: F);
+pub trait Strategy<F: Float>: Send + Sync {
+    /// One epoch: every row that does not rest is visited once. Returns how many were, with every worker idle.
+    fn epoch(&mut self, problem: &Problem, team: &Team, step_size: F) -> usize;
 
-    /// The weights of the features that occur, in the dataset's own numbering, and the intercept.
+    /// The weights of the features that occur, in the dataset's own numbering, and the intercept, as they are now.
     fn weights(&self) -> (Vec<F>, F);
 
-    /// The dual variables, one a row, if the update keeps them.
-    fn duals(&self) -> Option<Vec<f64>>;
+    /// What the last epoch has come to: the weights as they are now or, where the update keeps dual variables, those that
+    /// follow from the mean of the dual variables over the epoch. Parallel on the current rayon pool.
+    fn candidate(&self, problem: &Problem) -> Candidate<F>;
 
-    /// Sets the weights to what the dual variables say, given v = [`Problem::transposed`] of them.
-    fn repair(&mut self, v: &[f64]);
+    /// How far the run has come, as far as the steps of the last epoch can tell.
+    fn estimate(&self) -> Option<Estimate>;
+
+    /// Whether the update keeps dual variables.
+    fn keeps_duals(&self) -> bool;
+
+    /// How many of the team's workers are at work now, if the strategy has found that fewer than all are faster.
+    fn n_workers(&self) -> Option<usize>;
 
     /// All that the next epoch depends on.
     fn state(&self) -> State<F>;
@@ -69,6 +114,22 @@ pub trait Strategy<F: Float>: Send {
     fn restore(&mut self, state: &State<F>) -> Result<()>;
 }
 
+/// Weights that an epoch has come to, before they are judged.
+pub struct Candidate<F> {
+    /// The weights, in the dataset's own numbering.
+    pub weights: Vec<F>,
+    /// b.
+    pub intercept: F,
+    /// The dual variables a that they follow from, and v = [`Problem::transposed`] of them.
+    pub duals: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+/// In so many epochs the weights are computed anew from the dual variables, so that what workers have lost between them does
+/// not add up ...
+const REPAIR_EPOCHS: u64 = 8;
+/// ... and in so many, with one worker, so that rounding does not.
+const REPAIR_EPOCHS_ALONE: u64 = 64;
+
 /// All that the next epoch depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State<F> {
@@ -79,7 +140,7 @@ pub struct State<F> {
     /// The intercept.
     pub intercept: F,
     /// The update's tables, by name.
-    pub tables: Vec<(String, Vec<F>)>,
+    pub tables: Tables<F>,
 }
 
 /// A pass with all it needs to be a strategy.
@@ -92,12 +153,17 @@ struct Run<F: Float, U, P: Pass<F, U>> {
 }
 
 impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
-    fn epoch(&mut self, problem: &Problem, team: &Team, step_size: F) {
+    fn epoch(&mut self, problem: &Problem, team: &Team, step_size: F) -> usize {
+        let often = if team.n_workers() > 1 { REPAIR_EPOCHS } else { REPAIR_EPOCHS_ALONE };
+        if self.epoch > 0 && self.epoch.is_multiple_of(often) {
+            self.repair(problem, team);
+        }
         self.update.begin_epoch(&mut self.memory);
-        self.order.shuffle(self.epoch);
+        self.order.shuffle(self.epoch, |i| self.update.rests(self.epoch, i));
         let job = Job { problem, team, order: &self.order };
         self.pass.pass(job, &self.update, &mut self.memory, step_size);
         self.epoch += 1;
+        self.order.n_visits()
     }
 
     fn weights(&self) -> (Vec<F>, F) {
@@ -105,35 +171,53 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         (self.update.weights(stored), intercept)
     }
 
-    fn duals(&self) -> Option<Vec<f64>> {
-        self.update.duals().map(|cells| cells.iter().map(|a| a.get().to_f64()).collect())
+    fn candidate(&self, problem: &Problem) -> Candidate<F> {
+        let Some(duals) = self.update.duals() else {
+            let (weights, intercept) = self.weights();
+            return Candidate { weights, intercept, duals: None };
+        };
+        let v = problem.transposed(&duals.mean);
+        let moved = duals.mean.iter().zip(&duals.now).map(|(mean, now)| mean - now).sum::<f64>();
+        let intercept = F::from_f64(self.memory.intercept().to_f64() + duals.intercept_scale * moved);
+        Candidate { weights: self.update.weights(self.update.stored(&v)), intercept, duals: Some((duals.mean, v)) }
     }
 
-    fn repair(&mut self, v: &[f64]) {
-        let (_, intercept) = self.memory.load();
-        self.memory.store(&self.update.stored(v), intercept);
+    fn estimate(&self) -> Option<Estimate> {
+        self.update.estimate()
+    }
+
+    fn keeps_duals(&self) -> bool {
+        U::KEEPS_DUALS
+    }
+
+    fn n_workers(&self) -> Option<usize> {
+        self.pass.n_workers()
     }
 
     fn state(&self) -> State<F> {
         let (weights, intercept) = self.memory.load();
-        let tables = self.update.tables().into_iter().map(|(name, cells)| (name.to_owned(), values(cells))).collect();
-        State { epoch: self.epoch, weights, intercept, tables }
+        State { epoch: self.epoch, weights, intercept, tables: self.update.tables() }
     }
 
     fn restore(&mut self, state: &State<F>) -> Result<()> {
         let other = || Error::Data("the saved state is that of another problem or update".into());
-        let tables = self.update.tables();
-        if state.weights.len() != self.memory.load().0.len() || tables.len() != state.tables.len() {
+        if state.weights.len() != self.memory.load().0.len() || !self.update.set_tables(&state.tables) {
             return Err(other());
-        }
-        let saved = |name: &str, n: usize| state.tables.iter().find(|table| table.0 == name && table.1.len() == n);
-        let pairs: Option<Vec<_>> = tables.iter().map(|&(name, cells)| Some((cells, &saved(name, cells.len())?.1))).collect();
-        for (cells, saved) in pairs.ok_or_else(other)? {
-            set_values(cells, saved);
         }
         self.memory.store(&state.weights, state.intercept);
         self.epoch = state.epoch;
         Ok(())
+    }
+}
+
+impl<F: Float, U: Update<F>, P: Pass<F, U>> Run<F, U, P> {
+    /// Sets the weights to what the dual variables say, if there are some.
+    fn repair(&mut self, problem: &Problem, team: &Team) {
+        if let Some(duals) = self.update.duals() {
+            let v = team.install(|| problem.transposed(&duals.now));
+            let intercept = self.memory.intercept();
+            self.memory.store(&self.update.stored(&v), intercept);
+        }
     }
 }
 
@@ -185,6 +269,8 @@ named! {
 named! {
     /// How hogwild's workers add to a shared weight.
     Sharing {
+        /// Each has a copy of the hot weights, and merges what it changed.
+        Replicated = "replicated",
         /// By a load and a store; an addition may be lost.
         Wild = "wild",
         /// By compare-and-swap; none is lost.
@@ -233,7 +319,11 @@ fn gradient<F: Float, U: GradientUpdate<F> + 'static>(
 
 fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, update: U) -> Result<Box<dyn Strategy<F>>> {
     Ok(match choice.strategy {
-        StrategyKind::Hogwild => run(problem, choice, update, Hogwild(choice.sharing)),
+        StrategyKind::Hogwild => match choice.sharing {
+            Sharing::Replicated => run(problem, choice, update, Replicate::new()),
+            Sharing::Wild => run(problem, choice, update, Hogwild { atomic: false }),
+            Sharing::Atomic => run(problem, choice, update, Hogwild { atomic: true }),
+        },
         StrategyKind::Sequential => run(problem, choice, update, Sequential),
         StrategyKind::GlobalLock => run(problem, choice, update, GlobalLock::default()),
         StrategyKind::StripedLock => run(problem, choice, update, StripedLock::default()),

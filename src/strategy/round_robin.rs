@@ -24,9 +24,9 @@ impl<F: Float, U: Update<F>> Pass<F, U> for RoundRobin {
         team.each(|worker| {
             let intercept = Cell::new(F::ZERO);
             let w = shared.view::<false>(&intercept);
-            for (place, i) in order.rows().enumerate().skip(worker).step_by(n_workers) {
+            for (place, visit) in order.visits(0..order.n_visits()).enumerate().skip(worker).step_by(n_workers) {
                 let mut decision = F::ZERO;
-                shared.with_intercept(&intercept, || decision = update.decide(problem, i, w));
+                shared.with_intercept(&intercept, || decision = update.decide(problem, visit.row, w));
                 let backoff = Backoff::new();
                 // Acquire: the steps before mine are seen whole before I add mine.
                 while turn.load(Ordering::Acquire) != place {
@@ -35,7 +35,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for RoundRobin {
                     }
                     backoff.snooze();
                 }
-                shared.with_intercept(&intercept, || update.apply(problem, i, w, decision, step_size));
+                shared.with_intercept(&intercept, || update.apply(problem, visit, w, decision, step_size));
                 turn.store(place + 1, Ordering::Release); // Release: what I wrote goes with the turn
             }
         });

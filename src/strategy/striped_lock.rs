@@ -25,7 +25,8 @@ impl Default for StripedLock {
 impl<F: Float, U: Update<F>> Pass<F, U> for StripedLock {
     type Memory = Shared<F>;
 
-    fn pass(&mut self, Job { problem, team, order }: Job<'_>, update: &U, shared: &mut Shared<F>, step_size: F) {
+    fn pass(&mut self, job: Job<'_>, update: &U, shared: &mut Shared<F>, step_size: F) {
+        let Job { problem, team, order } = job;
         let n_chunks = order.n_chunks(team.n_workers());
         let (ticket, stripes, shared) = (Ticket::new(n_chunks), &self.0, &*shared);
         team.each(|_| {
@@ -33,11 +34,11 @@ impl<F: Float, U: Update<F>> Pass<F, U> for StripedLock {
             let w = shared.view::<false>(&intercept);
             let mut scratch = Vec::new();
             while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
-                for i in order.chunk(chunk, n_chunks) {
+                for visit in job.visits(update, order.chunk(chunk, n_chunks)) {
                     shared.with_intercept(&intercept, || {
-                        let decision = update.decide(problem, i, w);
-                        let _held = stripes.lock(problem.data().row(i).indices, &mut scratch);
-                        update.apply(problem, i, w, decision, step_size);
+                        let decision = update.decide(problem, visit.row, w);
+                        let _held = stripes.lock(problem.data().row(visit.row).indices, &mut scratch);
+                        update.apply(problem, visit, w, decision, step_size);
                     });
                 }
             }

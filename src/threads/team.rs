@@ -63,6 +63,18 @@ impl Team {
         self.pool.broadcast(|context| work(context.index()));
     }
 
+    /// Runs `work(0)` to `work(n - 1)` on workers that are free, and returns when all have. Unlike [`Team::each`] it waits for
+    /// nobody who sleeps or whose core is taken by another program: whoever is awake takes the next number.
+    pub fn share(&self, n: usize, work: impl Fn(usize) + Sync) {
+        let work = &work;
+        self.install(|| {
+            rayon::scope(|scope| {
+                (1..n).for_each(|worker| scope.spawn(move |_| work(worker)));
+                work(0);
+            });
+        });
+    }
+
     /// Runs `work` where rayon's parallel iterators use this team's threads.
     pub fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.pool.install(work)
@@ -104,6 +116,16 @@ mod tests {
         pinned.sort_unstable();
         pinned.dedup();
         assert_eq!(pinned.len(), n);
+    }
+
+    #[test]
+    fn shared_work_is_done_whole_by_any_number() {
+        let team = Team::new(3, false).expect("threads");
+        for n in [1, 2, 3, 10] {
+            let seen: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
+            team.share(n, |k| _ = seen[k].fetch_add(1, Ordering::Relaxed));
+            assert!(seen.iter().all(|n| n.load(Ordering::Relaxed) == 1));
+        }
     }
 
     #[test]

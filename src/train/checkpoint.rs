@@ -17,12 +17,14 @@ use crate::error::{Error, Result};
 use crate::problem::{Certificate, Problem};
 use crate::strategy::State;
 use crate::sync::Float;
-use crate::train::{Best, Observer, Progress, Snapshot, Stop};
+use crate::train::{Best, Observer, Passed, Progress, Snapshot, Stop};
 
 const MAGIC: &[u8; 8] = b"UNFCKPT2";
 const SLOTS: [&str; 2] = ["slot-0.checkpoint", "slot-1.checkpoint"];
 /// A checkpoint is written when this many times the last one's cost has passed: at most a twentieth of the time.
 const PATIENCE: f64 = 20.0;
+/// And so many seconds, if an evaluation must be made for it.
+const SECONDS: f64 = 1.0;
 
 /// What a run must have in common with the one that it resumes: settings by name, and a hash of the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -156,6 +158,10 @@ impl Checkpoints {
 }
 
 impl<F: Float> Observer<F> for Checkpoints {
+    fn wants(&mut self, _passed: &Passed) -> bool {
+        self.written.elapsed().as_secs_f64() >= (PATIENCE * self.cost).max(SECONDS)
+    }
+
     fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
         if self.written.elapsed().as_secs_f64() >= PATIENCE * self.cost {
             self.write(now)?;

@@ -19,9 +19,10 @@ pub use stop::{Limits, Patience};
 use crate::error::{Error, Result};
 use crate::eval::{HeldOut, Metrics};
 use crate::problem::{Certificate, Problem};
-use crate::strategy::{State, Strategy};
+use crate::strategy::{Candidate, State, Strategy};
 use crate::sync::Float;
 use crate::threads::Team;
+use crate::update::Estimate;
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -85,8 +86,25 @@ pub struct Snapshot<'a, F> {
     pub step_size: f64,
 }
 
+/// What observers see after an epoch, before it is decided whether to evaluate: estimates, which cost nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed {
+    /// How far the run has come.
+    pub progress: Progress,
+    /// P(w), more or less, if the update can tell.
+    pub objective: Option<f64>,
+    /// The relative duality gap, more or less, if the update can tell.
+    pub gap: Option<f64>,
+}
+
 /// Something that watches a run and may end it.
-pub trait Observer<F> {
+pub trait Observer<F>: Send {
+    /// Called after every epoch; true asks for an evaluation now. Without being asked, evaluations become rare as a run
+    /// goes on, so that they cost little beside the training.
+    fn wants(&mut self, _passed: &Passed) -> bool {
+        false
+    }
+
     /// Called after every evaluation.
     ///
     /// # Errors
@@ -133,13 +151,37 @@ pub struct Outcome<F> {
     pub halvings: u32,
 }
 
+/// An update that can estimate its gap is not evaluated unasked before this epoch.
+const FIRST_UNASKED: u64 = 32;
+
+/// Whether an evaluation is due unasked, the last one having been after epoch `last`: after twice as many epochs, or half as
+/// many again where no estimate tells how far the run has come.
+fn is_due(epoch: u64, last: u64, estimated: bool) -> bool {
+    epoch >= if estimated { FIRST_UNASKED.max(2 * last) } else { last + (last / 2).max(1) }
+}
+
+/// What estimated gaps are worth: the certified gap of the epoch's mean is this share of the gap that its steps have seen.
+struct Trust(f64);
+
+impl Trust {
+    fn passed(&self, progress: Progress, seen: Option<Estimate>) -> Passed {
+        let objective = seen.map(|seen| seen.objective - (1.0 - self.0) * seen.gap);
+        Passed { progress, objective, gap: seen.map(|seen| self.0 * seen.gap / seen.objective.max(f64::MIN_POSITIVE)) }
+    }
+
+    fn learn(&mut self, seen: Option<Estimate>, certificate: &Certificate) {
+        let share = seen.zip(certificate.dual).map(|(seen, dual)| (certificate.objective - dual) / seen.gap);
+        self.0 = share.filter(|share| share.is_finite() && *share > 0.0).unwrap_or(self.0);
+    }
+}
+
 /// So many times the step size is halved before a run is given up.
 const MAX_HALVINGS: u32 = 20;
 
 /// Runs epochs until an observer ends it; a run with epochs behind it is evaluated first.
 ///
-/// An update with dual variables has its weights computed anew from them before every evaluation, so that what is certified
-/// is exact whatever was lost between workers. The lowest P(w) of all evaluations and the highest bound are what the run
+/// Of an update with dual variables it is their mean over the epoch that is evaluated, with the weights that follow from it,
+/// so that what is certified is exact whatever was lost between workers. The lowest P(w) of all evaluations and the highest bound are what the run
 /// comes to: a dual method's P(w), and a noisy one's, may well rise from one epoch to the next.
 ///
 /// # Errors
@@ -152,24 +194,48 @@ pub fn train<F: Float>(
     test: Option<&HeldOut>,
     observers: &mut [&mut dyn Observer<F>],
 ) -> Result<Outcome<F>> {
+    // The loop itself runs on a worker, so that an epoch starts without waking anybody.
+    team.install(|| run(problem, strategy, team, plan, test, observers))
+}
+
+fn run<F: Float>(
+    problem: &Problem,
+    strategy: &mut dyn Strategy<F>,
+    team: &Team,
+    plan: Plan<F>,
+    test: Option<&HeldOut>,
+    observers: &mut [&mut dyn Observer<F>],
+) -> Result<Outcome<F>> {
     let Plan { mut step_size, so_far: mut progress, mut best } = plan;
-    let mut alarm = Alarm::new(team.install(|| problem.objective_at_zero()), strategy.duals().is_some());
+    let mut alarm = Alarm::new(problem.objective_at_zero(), strategy.keeps_duals());
     if let Some(best) = &mut best {
-        best.test = test.map(|rows| team.install(|| rows.metrics(&best.weights, best.intercept)));
+        best.test = test.map(|rows| rows.metrics(&best.weights, best.intercept));
     }
     let mut good = strategy.state();
-    let mut halvings = 0;
-    // A resumed run is evaluated where it stands: it may have come far enough already.
-    let mut epochs_to_count = u64::from(progress.epoch == 0);
+    let (mut halvings, mut trust) = (0, Trust(0.7));
+    let (mut evaluated, mut resumed) = (progress, progress.epoch > 0);
     loop {
-        if epochs_to_count > 0 {
+        // A resumed run is evaluated where it stands: it may have come far enough already.
+        if !std::mem::take(&mut resumed) {
             let started = Instant::now();
-            strategy.epoch(problem, team, F::from_f64(step_size.at(progress.epoch)));
+            let visits = strategy.epoch(problem, team, F::from_f64(step_size.at(progress.epoch)));
             progress.train_seconds += started.elapsed().as_secs_f64();
+            progress.epoch += 1;
+            progress.updates += visits as u64;
+            let seen = strategy.estimate();
+            let passed = trust.passed(progress, seen);
+            let finite = passed.gap.is_none_or(f64::is_finite);
+            let mut wanted = is_due(progress.epoch, evaluated.epoch, seen.is_some()) || !finite || team.cancelled();
+            for observer in observers.iter_mut() {
+                wanted |= observer.wants(&passed);
+            }
+            if !wanted {
+                continue;
+            }
         }
 
         let started = Instant::now();
-        let certificate = team.install(|| certify(problem, strategy));
+        let (Candidate { weights, intercept, .. }, certificate) = certify(problem, strategy);
         if alarm.rings(&certificate) {
             if halvings == MAX_HALVINGS {
                 return Err(exploded(problem, step_size.first));
@@ -177,7 +243,8 @@ pub fn train<F: Float>(
             halvings += 1;
             step_size.first /= 2.0;
             strategy.restore(&good)?;
-            // The same epoch again, and the time that it took stays counted.
+            // The same epochs again, and the time that they took stays counted.
+            (progress.epoch, progress.updates) = (evaluated.epoch, evaluated.updates);
             progress.eval_seconds += started.elapsed().as_secs_f64();
             if team.cancelled() {
                 alarm.disarm(); // nothing better is to come: end on the good state
@@ -185,8 +252,8 @@ pub fn train<F: Float>(
             continue;
         }
         good = strategy.state();
-        let (weights, intercept) = strategy.weights();
-        let test = test.map(|rows| team.install(|| rows.metrics(&weights, intercept)));
+        trust.learn(strategy.estimate(), &certificate);
+        let test = test.map(|rows| rows.metrics(&weights, intercept));
         let bound = highest(certificate.dual, best.as_ref().and_then(|best| best.certificate.dual));
         let certificate = Certificate { dual: bound, ..certificate };
         let best = match best.take().filter(|best| best.certificate.objective <= certificate.objective) {
@@ -194,9 +261,7 @@ pub fn train<F: Float>(
             None => best.insert(Best { weights, intercept, certificate, test }),
         };
         progress.eval_seconds += started.elapsed().as_secs_f64();
-        progress.epoch += epochs_to_count;
-        progress.updates += epochs_to_count * problem.n_rows() as u64;
-        epochs_to_count = 1;
+        evaluated = progress;
 
         let now = Snapshot { progress, certificate, test, best, state: &good, step_size: step_size.first };
         let mut stop = team.cancelled().then_some(Stop::Interrupted);
@@ -219,20 +284,18 @@ fn highest(bound: Option<f64>, former: Option<f64>) -> Option<f64> {
     bound.map(|bound| bound.max(former.unwrap_or(0.0)).max(0.0))
 }
 
-fn certify<F: Float>(problem: &Problem, strategy: &mut dyn Strategy<F>) -> Certificate {
-    let duals = strategy.duals();
-    let Some(duals) = duals else {
-        let (weights, intercept) = strategy.weights();
-        return problem.certify(&weights, intercept);
+fn certify<F: Float>(problem: &Problem, strategy: &dyn Strategy<F>) -> (Candidate<F>, Certificate) {
+    let mut candidate = strategy.candidate(problem);
+    let (w, b) = (&candidate.weights, candidate.intercept);
+    let certificate = match candidate.duals.take() {
+        Some((duals, v)) => problem.certify_dual(w, b, duals, &v),
+        None => problem.certify(w, b),
     };
-    let v = problem.transposed(&duals);
-    strategy.repair(&v);
-    let (weights, intercept) = strategy.weights();
-    problem.certify_dual(&weights, intercept, duals, &v)
+    (candidate, certificate)
 }
 
 /// Tells when a run explodes. A primal method has when it is not finite or twice as bad as no weights at all; a dual one,
-/// whose P(w) may well start there, when its bound D(a) has stopped rising as well.
+/// whose P(w) may well start there, when its bound D(a) has sunk as well.
 struct Alarm {
     at_zero: f64,
     /// The best bound so far, of a method that keeps dual variables.
@@ -250,11 +313,14 @@ impl Alarm {
     }
 
     fn rings(&mut self, now: &Certificate) -> bool {
-        let rises = match (&mut self.best_dual, now.dual.filter(|dual| dual.is_finite())) {
-            (Some(best), Some(dual)) => dual > std::mem::replace(best, best.max(dual)),
+        let climbs = match (&mut self.best_dual, now.dual.filter(|dual| dual.is_finite())) {
+            (Some(best), Some(dual)) => {
+                let before = std::mem::replace(best, best.max(dual));
+                !before.is_finite() || dual > before - before.abs() / 2.0
+            }
             _ => false,
         };
-        !now.objective.is_finite() || (!self.disarmed && !rises && now.objective > 2.0 * self.at_zero)
+        !now.objective.is_finite() || (!self.disarmed && !climbs && now.objective > 2.0 * self.at_zero)
     }
 }
 

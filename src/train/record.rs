@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::train::{Observer, Snapshot, Stop};
+use crate::train::{Observer, Passed, Snapshot, Stop};
 
 /// Writes `--history`: each line is on its way to the disk before training goes on, so that it can be watched.
 #[derive(Debug)]
@@ -53,6 +53,10 @@ fn epoch_of(line: &str) -> Option<u64> {
 }
 
 impl<F> Observer<F> for History {
+    fn wants(&mut self, _passed: &Passed) -> bool {
+        true
+    }
+
     fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
         let line = Line {
             epoch: now.progress.epoch,

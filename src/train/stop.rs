@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::error::Result;
 use crate::eval::Metrics;
-use crate::train::{Observer, Snapshot, Stop};
+use crate::train::{Observer, Passed, Progress, Snapshot, Stop};
 
 /// Ends a run at the first bound that it reaches.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +20,14 @@ pub struct Limits {
 }
 
 impl<F> Observer<F> for Limits {
+    fn wants(&mut self, passed: &Passed) -> bool {
+        let Progress { epoch, train_seconds, eval_seconds, .. } = passed.progress;
+        self.gap.zip(passed.gap).is_some_and(|(wanted, gap)| gap <= wanted)
+            || self.objective.zip(passed.objective).is_some_and(|(wanted, objective)| objective <= wanted)
+            || self.epochs.is_some_and(|most| epoch >= most)
+            || self.seconds.is_some_and(|most| train_seconds + eval_seconds >= most)
+    }
+
     fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
         let seconds = now.progress.train_seconds + now.progress.eval_seconds;
         let reached = |reached: bool, stop: Stop| reached.then_some(stop);
@@ -56,6 +64,10 @@ impl Patience {
 }
 
 impl<F> Observer<F> for Patience {
+    fn wants(&mut self, _passed: &Passed) -> bool {
+        true
+    }
+
     fn observe(&mut self, now: &Snapshot<F>) -> Result<ControlFlow<Stop>> {
         let Some(goodness) = now.test.as_ref().and_then(Self::goodness) else { return Ok(ControlFlow::Continue(())) };
         if goodness > self.best {

@@ -9,35 +9,96 @@ mod sgd;
 
 use crate::penalty::soft;
 use crate::problem::Problem;
-use crate::sync::Float;
+use crate::sync::{Float, set_values, values};
 use crate::weights::{Memory, Weights};
 
 pub use adagrad::Adagrad;
 pub use sdca::Sdca;
 pub use sgd::Sgd;
 
+/// What an update remembers, by name.
+pub type Tables<F> = Vec<(String, Vec<F>)>;
+
+/// The tables of these names and lengths, if all are there.
+fn find_tables<'a, F, const N: usize>(tables: &'a Tables<F>, wanted: [(&str, usize); N]) -> Option<[&'a [F]; N]> {
+    let find = |(name, n)| tables.iter().find(|table| table.0 == name && table.1.len() == n).map(|table| table.1.as_slice());
+    let found: Vec<&[F]> = wanted.into_iter().filter_map(find).collect();
+    found.try_into().ok()
+}
+
+/// One row's turn in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Visit {
+    /// The row.
+    pub row: usize,
+    /// The share of the epoch that is still to come: for means over the epoch.
+    pub left: f32,
+}
+
+/// What an epoch's steps have seen on their way, each at its own time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// Of P(w).
+    pub objective: f64,
+    /// Of P(w) - D(a).
+    pub gap: f64,
+}
+
 /// A step on one example. It may be called from many workers at once.
 pub trait Update<F: Float>: Send + Sync {
     /// Called before each epoch, every worker idle.
     fn begin_epoch(&mut self, _memory: &mut dyn Memory<F>) {}
 
+    /// Whether row i may be left out of this epoch: its last visits have changed nothing.
+    fn rests(&self, _epoch: u64, _i: usize) -> bool {
+        false
+    }
+
     /// Reads the weights and decides how far to go along row i: a derivative, or the change of a dual variable.
     fn decide<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W) -> F;
 
     /// Goes there.
-    fn apply<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, decision: F, step_size: F);
+    fn apply<W: Weights<F>>(&self, problem: &Problem, visit: Visit, w: W, decision: F, step_size: F);
 
     /// Both at once.
     #[inline(always)]
-    fn step<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, step_size: F) {
-        self.apply(problem, i, w, self.decide(problem, i, w), step_size);
+    fn step<W: Weights<F>>(&self, problem: &Problem, visit: Visit, w: W, step_size: F) {
+        self.apply(problem, visit, w, self.decide(problem, visit.row, w), step_size);
     }
 
     /// What it remembers from step to step besides the weights, by name: for checkpoints and for going back.
-    fn tables(&self) -> Vec<(&'static str, &[F::Cell])>;
+    fn tables(&self) -> Tables<F>;
+
+    /// Sets them. Tells whether they fit; if not, nothing is changed.
+    fn set_tables(&self, tables: &Tables<F>) -> bool;
+
+    /// Asks for the memory of row i's part of the tables.
+    #[inline(always)]
+    fn prefetch(&self, _i: usize) {}
+
+    /// Whether it keeps dual variables.
+    const KEEPS_DUALS: bool = false;
 
     /// The dual variables a_i, if it keeps them. Then the stored vector follows from them: see [`Update::stored`].
-    fn duals(&self) -> Option<&[F::Cell]> {
+    fn duals(&self) -> Option<Duals> {
+        None
+    }
+
+    /// If it climbs a dual, the strength k of the quadratic in n D(a) = .. - k/2 |w|^2: what a merge needs to know.
+    fn dual_curvature(&self) -> Option<f64> {
+        None
+    }
+
+    /// By how much at least n D(a) rises when a_i changes by its best step, or a part of it.
+    fn gain(&self, _i: usize, _change: F) -> f64 {
+        0.0
+    }
+
+    /// Takes back a part of a step: from a_i, and from the weights of the features from `first` on.
+    fn take_back<W: Weights<F>>(&self, _problem: &Problem, _i: usize, _w: W, _change: F, _first: usize) {}
+
+    /// How far the run has come, as far as the steps of the last epoch can tell. Costs little, proves nothing.
+    fn estimate(&self) -> Option<Estimate> {
         None
     }
 
@@ -52,6 +113,16 @@ pub trait Update<F: Float>: Send + Sync {
     }
 }
 
+/// Dual variables, one a row.
+pub struct Duals {
+    /// As they are now.
+    pub now: Vec<f64>,
+    /// Their mean over the last epoch: it has less noise, and so a lower P(w).
+    pub mean: Vec<f64>,
+    /// How much the intercept changes for each unit of a dual variable.
+    pub intercept_scale: f64,
+}
+
 /// An update whose step is a function of a gradient, coordinate by coordinate; a batch of examples can share one step.
 pub trait GradientUpdate<F: Float>: Send + Sync {
     /// What to add to w_j, given the loss's derivative for it. `penalty_share` is how many times the penalty on w_j counts
@@ -64,7 +135,7 @@ pub trait GradientUpdate<F: Float>: Send + Sync {
     /// n/n_j for every feature.
     fn rarities(&self) -> &[F];
 
-    /// See [`Update::tables`].
+    /// Its tables, by name.
     fn tables(&self) -> Vec<(&'static str, &[F::Cell])>;
 }
 
@@ -79,9 +150,9 @@ impl<F: Float, G: GradientUpdate<F>> Update<F> for Stochastic<G> {
     }
 
     #[inline(always)]
-    fn apply<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, derivative: F, step_size: F) {
+    fn apply<W: Weights<F>>(&self, problem: &Problem, visit: Visit, w: W, derivative: F, step_size: F) {
         let rarities = self.0.rarities();
-        for (j, x) in problem.data().row(i).iter() {
+        for (j, x) in problem.data().row(visit.row).iter() {
             w.add_with(j, |w_j| self.0.change(j, w_j, derivative * F::from_f32(x), rarities[j], step_size));
         }
         if problem.has_intercept() {
@@ -89,8 +160,17 @@ impl<F: Float, G: GradientUpdate<F>> Update<F> for Stochastic<G> {
         }
     }
 
-    fn tables(&self) -> Vec<(&'static str, &[F::Cell])> {
-        self.0.tables()
+    fn tables(&self) -> Tables<F> {
+        self.0.tables().into_iter().map(|(name, cells)| (name.to_owned(), values(cells))).collect()
+    }
+
+    fn set_tables(&self, tables: &Tables<F>) -> bool {
+        let own = self.0.tables();
+        let saved: Option<Vec<&[F]>> =
+            own.iter().map(|&(name, cells)| find_tables(tables, [(name, cells.len())]).map(|[table]| table)).collect();
+        let Some(saved) = saved.filter(|saved| saved.len() == tables.len()) else { return false };
+        own.iter().zip(saved).for_each(|((_, cells), saved)| set_values(cells, saved));
+        true
     }
 }
 

@@ -29,6 +29,9 @@ impl<F: Float> Memory<F> for Plain<F> {
     fn load(&self) -> (Vec<F>, F) {
         (self.weights.clone(), self.intercept)
     }
+    fn intercept(&self) -> F {
+        self.intercept
+    }
     fn store(&mut self, weights: &[F], intercept: F) {
         self.weights.copy_from_slice(weights);
         self.intercept = intercept;

@@ -4,13 +4,16 @@
 //! The intercept travels apart: it belongs to every row, and as one more coordinate it would be the most contended of all.
 //! A worker keeps a copy, and publishes what it changed after each chunk of rows ([`Shared::with_intercept`]).
 
+pub mod kernel;
 mod local;
+mod replicated;
 mod shared;
 
 use crate::data::Row;
 use crate::sync::Float;
 
 pub use local::{Local, Plain};
+pub use replicated::{Meeting, Replica, ReplicaView, Replicated};
 pub use shared::{Shared, View};
 
 /// One worker's view of the weights: cheap to copy, never exclusive.
@@ -69,6 +72,8 @@ pub trait Memory<F: Float>: Send + Sync {
         Self: Sized;
     /// The weights and the intercept.
     fn load(&self) -> (Vec<F>, F);
+    /// The intercept alone.
+    fn intercept(&self) -> F;
     /// Sets them.
     ///
     /// # Panics

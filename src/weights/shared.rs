@@ -23,13 +23,18 @@ impl<F: Float> Shared<F> {
     /// Runs `work` on a fresh copy of the intercept and publishes the change that it made. Nobody's change is lost; if nobody
     /// else changed it meanwhile, the very number that `work` left is published, so that one worker does what sequential does.
     pub fn with_intercept(&self, copy: &Private<F>, work: impl FnOnce()) {
-        let before = self.intercept.get();
-        copy.set(before);
-        work();
-        let after = copy.get();
-        if after != before && !self.intercept.replace(before, after) {
-            self.intercept.add(after - before);
-        }
+        publish::<F>(&self.intercept, copy, work);
+    }
+}
+
+/// See [`Shared::with_intercept`].
+pub(super) fn publish<F: Float>(intercept: &F::Cell, copy: &Private<F>, work: impl FnOnce()) {
+    let before = intercept.get();
+    copy.set(before);
+    work();
+    let after = copy.get();
+    if after != before && !intercept.replace(before, after) {
+        intercept.add(after - before);
     }
 }
 
@@ -39,6 +44,9 @@ impl<F: Float> Memory<F> for Shared<F> {
     }
     fn load(&self) -> (Vec<F>, F) {
         (values(&self.weights), self.intercept.get())
+    }
+    fn intercept(&self) -> F {
+        self.intercept.get()
     }
     fn store(&mut self, weights: &[F], intercept: F) {
         set_values(&self.weights, weights);

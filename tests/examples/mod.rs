@@ -75,7 +75,7 @@ pub fn choice(strategy: StrategyKind, update: UpdateKind) -> Choice {
     Choice { strategy, update, sharing: Sharing::Wild, batch: 16, seed: 5 }
 }
 
-/// Every strategy x update that exists, hogwild with both memories.
+/// Every strategy x update that exists, hogwild with every memory.
 pub fn crosses() -> Vec<Choice> {
     let mut all = Vec::new();
     for &strategy in StrategyKind::ALL {
@@ -85,6 +85,7 @@ pub fn crosses() -> Vec<Choice> {
             }
             if strategy == StrategyKind::Hogwild {
                 all.push(Choice { sharing: Sharing::Atomic, ..choice(strategy, update) });
+                all.push(Choice { sharing: Sharing::Replicated, ..choice(strategy, update) });
             }
         }
     }
@@ -115,6 +116,8 @@ pub fn after_epochs<F: Float>(
     step_size: f64,
 ) -> Box<dyn Strategy<F>> {
     let mut strategy = strategy::build::<F>(problem, choice).expect("a cross that exists");
-    (0..epochs).for_each(|_| strategy.epoch(problem, team, F::from_f64(step_size)));
+    for _ in 0..epochs {
+        strategy.epoch(problem, team, F::from_f64(step_size));
+    }
     strategy
 }

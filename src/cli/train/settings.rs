@@ -83,7 +83,7 @@ impl Train {
                     .into(),
             ));
         }
-        let sharing = self.memory.unwrap_or(Sharing::Wild);
+        let sharing = self.memory.unwrap_or(Sharing::Replicated);
         let choice = Choice { strategy, update, sharing, batch: self.batch.unwrap_or(BATCH), seed: self.seed };
 
         // A target for the objective replaces the usual gap; both can be asked.

@@ -1,0 +1,111 @@
+//! How many workers are worth it? Two workers on a small set may be slower than one, and so are two on a machine where
+//! another program holds a core. The clock decides: in the first epoch, and in every [`PROBE_EPOCHS`]-th, crews of several
+//! sizes take a small part of the visits each, and the fastest takes the rest.
+
+use std::ops::Range;
+use std::time::Instant;
+
+/// In so many epochs the crew's size is looked at again.
+const PROBE_EPOCHS: u64 = 8;
+/// A probe takes this part of an epoch ...
+const PROBE_PART: usize = 16;
+/// ... if that is at least so many visits: less says nothing.
+const FEWEST_VISITS: usize = 128;
+
+/// The sizes a crew may have, and how fast each was when last tried.
+#[derive(Debug)]
+pub struct Crew {
+    sizes: Vec<usize>,
+    /// Seconds a visit.
+    costs: Vec<f64>,
+    chosen: usize,
+    epochs: u64,
+}
+
+impl Crew {
+    /// Up to `most` workers: all, half of them, a quarter ... one.
+    pub fn new(most: usize) -> Self {
+        let sizes: Vec<usize> = std::iter::successors(Some(most), |&n| (n > 1).then_some(n / 2)).collect();
+        Self { costs: vec![f64::INFINITY; sizes.len()], sizes, chosen: 0, epochs: 0 }
+    }
+
+    /// How many workers are at work now.
+    pub fn size(&self) -> usize {
+        self.sizes[self.chosen]
+    }
+
+    /// Shares out an epoch of `n_visits`: `work` runs a range of places with a crew of that size.
+    pub fn run(&mut self, n_visits: usize, mut work: impl FnMut(Range<usize>, usize)) {
+        self.run_timed(n_visits, |places, size| {
+            let started = Instant::now();
+            work(places, size);
+            started.elapsed().as_secs_f64()
+        });
+    }
+
+    /// The same, with seconds that `work` tells.
+    fn run_timed(&mut self, n_visits: usize, mut work: impl FnMut(Range<usize>, usize) -> f64) {
+        let part = n_visits / PROBE_PART;
+        let mut done = 0;
+        if self.epochs.is_multiple_of(PROBE_EPOCHS) && part >= FEWEST_VISITS {
+            // All sizes at first; later the chosen one and its neighbours.
+            let near = |k: usize| self.epochs == 0 || k.abs_diff(self.chosen) <= 1;
+            for k in (0..self.sizes.len()).filter(|_| self.sizes.len() > 1).filter(|&k| near(k)) {
+                self.costs[k] = work(done..done + part, self.sizes[k]) / part as f64;
+                done += part;
+            }
+            self.chosen = (0..self.sizes.len()).min_by(|&a, &b| self.costs[a].total_cmp(&self.costs[b])).unwrap_or(0);
+        }
+        self.epochs += 1;
+        work(done..n_visits, self.size());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Visits by crew size in an epoch where a visit takes so long with so many workers.
+    fn epoch(crew: &mut Crew, n_visits: usize, cost: impl Fn(usize) -> f64) -> Vec<(Range<usize>, usize)> {
+        let mut parts = Vec::new();
+        crew.run_timed(n_visits, |places, size| {
+            parts.push((places.clone(), size));
+            cost(size) * places.len() as f64
+        });
+        parts
+    }
+
+    #[test]
+    fn the_fastest_crew_takes_most_of_an_epoch_and_no_visit_is_left_out() {
+        for (cost, best) in [((|n| 1.0 / n as f64) as fn(usize) -> f64, 8), (|n| n as f64, 1), (|n| (n as f64 - 3.0).abs(), 4)] {
+            let mut crew = Crew::new(8);
+            for _ in 0..20 {
+                let parts = epoch(&mut crew, 16_000, cost);
+                let mut next = 0;
+                for (places, _) in &parts {
+                    assert_eq!(places.start, next);
+                    next = places.end;
+                }
+                assert_eq!((next, parts.last().map(|part| part.1)), (16_000, Some(best)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_crew_grows_and_shrinks_when_the_machine_changes() {
+        let mut crew = Crew::new(2);
+        let mut sizes = |cost: fn(usize) -> f64| (0..16).map(|_| epoch(&mut crew, 10_000, cost).len()).sum::<usize>();
+        assert_eq!(sizes(|n| 1.0 / n as f64), 16 + 2 * 2);
+        sizes(|n| n as f64);
+        assert_eq!(crew.size(), 1);
+        let mut sizes = |cost: fn(usize) -> f64| (0..16).map(|_| epoch(&mut crew, 10_000, cost).len()).sum::<usize>();
+        sizes(|n| 1.0 / n as f64);
+        assert_eq!(crew.size(), 2);
+    }
+
+    #[test]
+    fn one_worker_is_never_probed() {
+        let mut crew = Crew::new(1);
+        assert_eq!(epoch(&mut crew, 100_000, |_| 1.0), [(0..100_000, 1)]);
+    }
+}

@@ -1,0 +1,49 @@
+//! What the hot loops ask of the processor itself.
+//!
+//! The price of a visit is memory: where rows rest, those that are left lie apart, and each is a chain of cache misses
+//! (offset, then features and values) unless it is fetched while earlier rows are worked on. Measured on kdd99 with one row
+//! in twenty awake: 440 ns a visit without, see `benches/kernels.rs`.
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+
+/// Bytes in a cache line.
+const LINE: usize = 64;
+/// Of a long range only so many lines are asked for: the processor follows a started stream by itself.
+const MOST_LINES: usize = 8;
+
+/// Asks for `slice[place]` to be brought near, and does not wait. Nothing happens if there is no such place.
+#[inline(always)]
+pub fn prefetch<T>(slice: &[T], place: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(item) = slice.get(place) {
+        // SAFETY: a prefetch reads no memory as far as the program can see; the address is that of a live item anyway.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(item).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, place);
+}
+
+/// Asks for the first lines of `slice[range]`, and the last.
+#[inline(always)]
+pub fn prefetch_range<T>(slice: &[T], range: Range<usize>) {
+    let step = (LINE / size_of::<T>()).max(1);
+    let last = range.end.wrapping_sub(1); // it may lie on a line that no step meets
+    range.step_by(step).take(MOST_LINES).for_each(|place| prefetch(slice, place));
+    prefetch(slice, last);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asking_for_what_is_not_there_is_harmless() {
+        let numbers = [1u32, 2, 3];
+        prefetch(&numbers, 1);
+        prefetch(&numbers, 3);
+        prefetch_range(&numbers, 0..usize::MAX);
+        prefetch::<u8>(&[], 0);
+        assert_eq!(numbers, [1, 2, 3]);
+    }
+}

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Rows};
 use crate::error::{Error, Result};
 use crate::loss::{Loss, Task};
 use crate::penalty::Penalty;
@@ -32,6 +32,8 @@ const LABELS_SHOWN: usize = 12;
 /// What is minimised, over which examples.
 pub struct Problem<'a> {
     data: &'a Dataset<'a>,
+    /// The data's rows, found once: a visit lasts less than 100 ns.
+    rows: Rows<'a>,
     loss: &'static dyn Loss,
     penalty: Penalty,
     intercept: bool,
@@ -76,12 +78,18 @@ impl<'a> Problem<'a> {
             }
         };
         let squared_norms = check_rows(data)?;
-        Ok(Self { data, loss, penalty, intercept, classes, targets, squared_norms })
+        Ok(Self { data, rows: data.rows(), loss, penalty, intercept, classes, targets, squared_norms })
     }
 
     /// The examples.
     pub fn data(&self) -> &'a Dataset<'a> {
         self.data
+    }
+
+    /// All rows.
+    #[inline(always)]
+    pub fn rows(&self) -> Rows<'a> {
+        self.rows
     }
 
     /// The loss.
@@ -135,13 +143,13 @@ impl<'a> Problem<'a> {
 
     /// w·x_i + b for every row.
     pub fn scores<F: Float>(&self, w: &[F], b: F) -> Vec<f64> {
-        let rows = self.data.rows();
+        let rows = self.rows;
         (0..rows.len()).into_par_iter().with_min_len(64).map(|i| rows.row(i).dot(w) + b.to_f64()).collect()
     }
 
     /// P(w, b).
     pub fn objective<F: Float>(&self, w: &[F], b: F) -> f64 {
-        let rows = self.data.rows();
+        let rows = self.rows;
         self.mean_loss(|i| rows.row(i).dot(w) + b.to_f64()) + self.penalty_of(w)
     }
 
@@ -160,7 +168,7 @@ impl<'a> Problem<'a> {
 
     /// v = (1/n) sum_i a_i x_i.
     pub fn transposed(&self, a: &[f64]) -> Vec<f64> {
-        let (rows, n) = (self.data.rows(), self.n_rows() as f64);
+        let (rows, n) = (self.rows, self.n_rows() as f64);
         let mut v = vec![0.0; self.n_features()];
         let parts = shares_of_features(self.data.counts(), rayon::current_num_threads());
         let mut pieces = Vec::with_capacity(parts.len());

@@ -102,7 +102,7 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
     let mut rests = vec![1u64; n];
     let mut order = Order::new(data, choice.seed);
     for epoch in 0..epochs {
-        order.shuffle(epoch, |i| (epoch + i as u64) % rests[i] != 0);
+        order.shuffle(epoch, |i| !(epoch + i as u64).is_multiple_of(rests[i]));
         for i in order.visits(0..order.n_visits()).map(|visit| visit.row) {
             let (row, y) = (data.row(i), f64::from(problem.targets()[i]));
             let seen = |u: f64| {
@@ -112,7 +112,7 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
             if choice.update == UpdateKind::Sdca {
                 let scale = 1.0 / (l2 * n as f64);
                 let q = f64::from(problem.squared_norms()[i]) * scale;
-                let change = problem.loss().dual().expect("a dual").maximise(a[i], score, y, q.max(1e-12)) - a[i];
+                let change = problem.loss().dual().expect("a dual").step(a[i], score, y, q.max(1e-12)).best - a[i];
                 rests[i] = if change == 0.0 { (2 * rests[i]).min(16) } else { 1 };
                 a[i] += change;
                 row.iter().for_each(|(j, x)| w[j] += change * scale * f64::from(x));

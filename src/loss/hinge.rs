@@ -1,6 +1,6 @@
 //! The support vector machine's loss: max(0, 1 - yz). Its conjugate at -a, with b = ya, is -b on 0 <= b <= 1.
 
-use crate::loss::{DualLoss, Loss, Task};
+use crate::loss::{DualLoss, DualStep, Loss, Task};
 
 /// max(0, 1 - yz).
 #[derive(Debug)]
@@ -31,11 +31,12 @@ impl DualLoss for Hinge {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         if (0.0..=1.0).contains(&(a * y)) { -a * y } else { f64::INFINITY }
     }
-    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
+    fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let short = 1.0 - y * score;
-        (short.max(0.0), short.max(0.0) - y * a * short)
-    }
-    fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
-        y * (y * a + (1.0 - y * score) / curvature).clamp(0.0, 1.0)
+        DualStep {
+            best: y * (y * a + short / curvature).clamp(0.0, 1.0),
+            value: short.max(0.0),
+            excess: short.max(0.0) - y * a * short,
+        }
     }
 }

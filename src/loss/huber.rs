@@ -1,7 +1,7 @@
 //! Huber's loss: (z - y)^2 / 2 up to a distance of 1, a straight line beyond, so that outliers pull no harder than 1.
 //! Its conjugate at -a is that of least squares, on -1 <= a <= 1.
 
-use crate::loss::{DualLoss, Loss, Squared, Task};
+use crate::loss::{DualLoss, DualStep, Loss, Squared, Task};
 
 /// (z - y)^2 / 2 where |z - y| <= 1, else |z - y| - 1/2.
 #[derive(Debug)]
@@ -33,11 +33,9 @@ impl DualLoss for Huber {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         if a.abs() <= 1.0 { Squared.conjugate(a, y) } else { f64::INFINITY }
     }
-    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
+    fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let value = self.value(score, y);
-        (value, value + self.conjugate(a, y) + a * score)
-    }
-    fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
-        Squared.maximise(a, score, y, curvature).clamp(-1.0, 1.0)
+        let best = Squared.step(a, score, y, curvature).best.clamp(-1.0, 1.0);
+        DualStep { best, value, excess: value + a * (a / 2.0 - y + score) }
     }
 }

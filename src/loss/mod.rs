@@ -54,13 +54,20 @@ pub trait DualLoss: Send + Sync {
     /// phi*(-a); infinite outside its domain. Scaling an `a` of the domain towards 0 never leaves it.
     fn conjugate(&self, a: f64, y: f64) -> f64;
 
-    /// phi(z), and phi(z) + phi*(-a) + a z >= 0: what the example adds to the duality gap (Fenchel and Young's inequality).
-    /// Both to a few percent, for estimates.
-    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64);
+    /// The step of dual coordinate ascent along one dual variable, where q is the curvature |x|^2 / (l2 n).
+    fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep;
+}
 
-    /// The a' that maximises -phi*(-a') - z (a' - a) - (q/2) (a' - a)^2: the exact step of dual coordinate ascent, where q is
-    /// the curvature |x|^2 / (l2 n).
-    fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64;
+/// A step along one dual variable, and what was seen from where it started.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DualStep {
+    /// The a' that maximises -phi*(-a') - z (a' - a) - (q/2) (a' - a)^2.
+    pub best: f64,
+    /// phi(z), to a few percent: for estimates.
+    pub value: f64,
+    /// phi(z) + phi*(-a) + a z >= 0: what the example adds to the duality gap (Fenchel and Young's inequality); near the
+    /// optimum to some ten percent.
+    pub excess: f64,
 }
 
 /// Every loss, as `--loss` offers them.
@@ -147,7 +154,7 @@ mod tests {
                         if !exact.is_finite() {
                             continue;
                         }
-                        let (value, excess) = dual.fenchel_young(a, z, y);
+                        let DualStep { value, excess, .. } = dual.step(a, z, y, 1.0);
                         assert!((value - loss.value(z, y)).abs() <= 0.05 * value + 1e-9, "{} at {z}: {value}", loss.name());
                         let near = excess >= 0.7 * exact - 1e-9 && excess <= 1.5 * exact + 1e-9;
                         assert!(near, "{} at z {z}, a {a}: {excess} is not {exact}", loss.name());
@@ -167,7 +174,7 @@ mod tests {
                 {
                     let a = if dual.conjugate(a, y).is_finite() { a } else { 0.0 };
                     let gain = |new: f64| -dual.conjugate(new, y) - score * (new - a) - q / 2.0 * (new - a).powi(2);
-                    let best = dual.maximise(a, score, y, q);
+                    let best = dual.step(a, score, y, q).best;
                     assert!(gain(best).is_finite(), "{} leaves its domain: {best}", loss.name());
                     for other in grid(-8.0, 8.0).chain([best - 1e-4, best + 1e-4, a, 0.0, y]) {
                         assert!(

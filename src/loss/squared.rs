@@ -1,6 +1,6 @@
 //! Least squares: (z - y)^2 / 2. Its conjugate at -a is a^2/2 - ay.
 
-use crate::loss::{DualLoss, Loss, Task};
+use crate::loss::{DualLoss, DualStep, Loss, Task};
 
 /// (z - y)^2 / 2.
 #[derive(Debug)]
@@ -31,11 +31,8 @@ impl DualLoss for Squared {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         a * a / 2.0 - a * y
     }
-    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
-        let value = self.value(score, y);
-        (value, value + self.conjugate(a, y) + a * score)
-    }
-    fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
-        a + (y - score - a) / (curvature + 1.0)
+    fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
+        let slope = y - score - a;
+        DualStep { best: a + slope / (curvature + 1.0), value: self.value(score, y), excess: slope * slope / 2.0 }
     }
 }

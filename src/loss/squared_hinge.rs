@@ -1,6 +1,6 @@
 //! The squared hinge, LIBLINEAR's default: max(0, 1 - yz)^2. Its conjugate at -a, with b = ya, is b^2/4 - b on b >= 0.
 
-use crate::loss::{DualLoss, Loss, Task};
+use crate::loss::{DualLoss, DualStep, Loss, Task};
 
 /// max(0, 1 - yz)^2.
 #[derive(Debug)]
@@ -32,12 +32,9 @@ impl DualLoss for SquaredHinge {
         let b = a * y;
         if b >= 0.0 { b * b / 4.0 - b } else { f64::INFINITY }
     }
-    fn fenchel_young(&self, a: f64, score: f64, y: f64) -> (f64, f64) {
+    fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let (short, b) = (1.0 - y * score, y * a);
-        (short.max(0.0).powi(2), short.max(0.0).powi(2) + b * (b / 4.0 - short))
-    }
-    fn maximise(&self, a: f64, score: f64, y: f64, curvature: f64) -> f64 {
-        let b = y * a;
-        y * (b + (1.0 - y * score - b / 2.0) / (curvature + 0.5)).max(0.0)
+        let value = short.max(0.0).powi(2);
+        DualStep { best: y * (b + (short - b / 2.0) / (curvature + 0.5)).max(0.0), value, excess: value + b * (b / 4.0 - short) }
     }
 }

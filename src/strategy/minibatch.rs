@@ -70,7 +70,7 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for Minibatch<F> {
                 barrier.wait();
 
                 for (&i, derivative) in batch.iter().zip(derivatives) {
-                    let row = problem.data().row(i);
+                    let row = problem.rows().row(i);
                     let row = if n_workers == 1 { row } else { row.between(share.start, share.end) };
                     for (j, x) in row.iter() {
                         if occurrences[j].get() == F::ZERO {

@@ -50,7 +50,7 @@ const NEAR: usize = 6;
 impl<'a> Job<'a> {
     /// The visits of some places of the order; the memory that they will need is asked for some visits before.
     fn visits<F: Float, U: Update<F>>(self, update: &'a U, places: Range<usize>) -> impl Iterator<Item = Visit> + 'a {
-        let rows = self.problem.data().rows();
+        let rows = self.problem.rows();
         let ahead = move |place: usize| {
             if let Some(i) = self.order.row(place + FAR) {
                 prefetch(rows.offsets(), i);
@@ -320,7 +320,7 @@ fn gradient<F: Float, U: GradientUpdate<F> + 'static>(
 fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, update: U) -> Result<Box<dyn Strategy<F>>> {
     Ok(match choice.strategy {
         StrategyKind::Hogwild => match choice.sharing {
-            Sharing::Replicated => run(problem, choice, update, Replicate::new()),
+            Sharing::Replicated => run(problem, choice, update, Replicate::default()),
             Sharing::Wild => run(problem, choice, update, Hogwild { atomic: false }),
             Sharing::Atomic => run(problem, choice, update, Hogwild { atomic: true }),
         },

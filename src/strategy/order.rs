@@ -39,7 +39,8 @@ impl Order {
 
     /// Draws the order of an epoch, of the rows that do not rest.
     pub fn shuffle(&mut self, epoch: u64, rests: impl Fn(usize) -> bool) {
-        (self.awake.clear(), self.buckets.clear());
+        self.awake.clear();
+        self.buckets.clear();
         for start in (0..self.n_rows).step_by(self.bucket_rows) {
             let first = self.awake.len() as u32;
             let rows = start..(start + self.bucket_rows).min(self.n_rows);

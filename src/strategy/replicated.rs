@@ -50,9 +50,9 @@ pub struct Replicate<F> {
     n_head: usize,
 }
 
-impl<F> Replicate<F> {
+impl<F> Default for Replicate<F> {
     /// Sizes are chosen when the number of workers is known.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { replicas: Vec::new(), crew: Crew::new(1), n_head: 0 }
     }
 }

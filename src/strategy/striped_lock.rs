@@ -37,7 +37,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for StripedLock {
                 for visit in job.visits(update, order.chunk(chunk, n_chunks)) {
                     shared.with_intercept(&intercept, || {
                         let decision = update.decide(problem, visit.row, w);
-                        let _held = stripes.lock(problem.data().row(visit.row).indices, &mut scratch);
+                        let _held = stripes.lock(problem.rows().row(visit.row).indices, &mut scratch);
                         update.apply(problem, visit, w, decision, step_size);
                     });
                 }

@@ -145,14 +145,14 @@ pub struct Stochastic<G>(pub G);
 impl<F: Float, G: GradientUpdate<F>> Update<F> for Stochastic<G> {
     #[inline(always)]
     fn decide<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W) -> F {
-        let score = w.dot(problem.data().row(i)) + w.intercept();
+        let score = w.dot(problem.rows().row(i)) + w.intercept();
         F::from_f64(problem.loss().derivative(score.to_f64(), f64::from(problem.targets()[i])))
     }
 
     #[inline(always)]
     fn apply<W: Weights<F>>(&self, problem: &Problem, visit: Visit, w: W, derivative: F, step_size: F) {
         let rarities = self.0.rarities();
-        for (j, x) in problem.data().row(visit.row).iter() {
+        for (j, x) in problem.rows().row(visit.row).iter() {
             w.add_with(j, |w_j| self.0.change(j, w_j, derivative * F::from_f32(x), rarities[j], step_size));
         }
         if problem.has_intercept() {

@@ -49,6 +49,7 @@
 //! more; what is certified is the problem without any pull.
 
 use crate::error::{Error, Result};
+use crate::loss::DualStep;
 use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
@@ -168,17 +169,16 @@ impl<F: Float> Update<F> for Sdca<F> {
     #[inline(always)]
     fn decide<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W) -> F {
         let Some(loss) = problem.loss().dual() else { return F::ZERO }; // `new` has made sure
-        let row = problem.data().row(i);
+        let row = problem.rows().row(i);
         let product = if self.threshold > F::ZERO { w.dot_with(row, |u_j| self.weight(u_j)) } else { w.dot(row) };
         let score = (product + w.intercept()).to_f64();
         let example = &self.examples[i];
         let curvature = f64::from(example.squared_norm) * self.scale + self.intercept_scale;
         let (a, y) = (example.dual.get(), f64::from(example.target));
-        let (value, excess) = loss.fenchel_young(a.to_f64(), score, y);
+        // An empty row has no curvature; a tiny one keeps 0/0 away and lets its dual variable jump to its best.
+        let DualStep { best, value, excess } = loss.step(a.to_f64(), score, y, curvature.max(1e-12));
         example.objective_share.set(F::from_f64(value + a.to_f64() * score / 2.0));
         example.gap_share.set(F::from_f64(excess));
-        // An empty row has no curvature; a tiny one keeps 0/0 away and lets its dual variable jump to its best.
-        let best = loss.maximise(a.to_f64(), score, y, curvature.max(1e-12));
         F::from_f64(best) - a
     }
 
@@ -194,7 +194,7 @@ impl<F: Float> Update<F> for Sdca<F> {
         let change = step_size * decision;
         dual.set(dual.get() + change);
         lag.set(change * F::from_f32(1.0 - left));
-        w.add_scaled(problem.data().row(i), F::from_f64(change.to_f64() * self.scale));
+        w.add_scaled(problem.rows().row(i), F::from_f64(change.to_f64() * self.scale));
         if problem.has_intercept() {
             w.add_intercept(F::from_f64(change.to_f64() * self.intercept_scale));
         }
@@ -253,7 +253,7 @@ impl<F: Float> Update<F> for Sdca<F> {
     fn take_back<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, change: F, first: usize) {
         let dual = &self.examples[i].dual;
         dual.set(dual.get() - change);
-        let tail = problem.data().row(i).between(first as u32, u32::MAX);
+        let tail = problem.rows().row(i).between(first as u32, u32::MAX);
         w.add_scaled(tail, F::from_f64(-change.to_f64() * self.scale));
         if problem.has_intercept() {
             w.add_intercept(F::from_f64(-change.to_f64() * self.intercept_scale));

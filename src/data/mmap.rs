@@ -1,4 +1,4 @@
-//! Files mapped into memory: the only `unsafe` of the crate's data side.
+//! Files mapped into memory, and advice on memory: the only `unsafe` of the crate's data side.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -35,6 +35,23 @@ impl Mapped {
         #[cfg(unix)]
         let _ = self.0.advise(memmap2::Advice::Sequential); // advice only: a refusal changes nothing but speed
     }
+}
+
+/// Asks the operating system for huge pages behind a vector that is still to be written: one fault instead of 512, and
+/// fewer misses of the address tables for as long as it lives. It changes nothing but speed, and may be refused.
+pub fn advise_huge_pages<T>(vector: &mut Vec<T>) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        let start = (vector.as_mut_ptr() as usize).next_multiple_of(PAGE);
+        let end = (vector.as_mut_ptr() as usize + vector.capacity() * size_of::<T>()) / PAGE * PAGE;
+        if start < end {
+            // SAFETY: the range lies inside the vector's own allocation, and this advice changes no byte of it.
+            unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = vector;
 }
 
 #[cfg(test)]

@@ -9,16 +9,76 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
 use crate::data::block::{Block, Pair};
-use crate::data::census::Census;
+use crate::data::census::{Census, Features};
 use crate::data::mmap::advise_huge_pages;
 use crate::data::renumber::renumber;
 use crate::data::{Dataset, FeatureNumbers, Numbering};
 use crate::error::{Error, Result};
 
+/// A dataset but for its non-zeros, and what is needed to write those.
+pub(crate) struct Frame {
+    /// Its indices and values are empty.
+    pub data: Dataset<'static>,
+    pub features: Features,
+}
+
+impl Frame {
+    /// Decides where the rows of these blocks go, and what becomes of their features. `n_columns` is the width that the file
+    /// itself declares, if it does.
+    ///
+    /// # Errors
+    /// If there is no example, or more than 2^32 - 1 of them.
+    pub fn new<'b>(
+        name: String,
+        blocks: impl Iterator<Item = &'b Block>,
+        census: Census,
+        numbers: FeatureNumbers,
+        n_columns: Option<u64>,
+        seed: u64,
+    ) -> Result<Self> {
+        let (mut file_targets, mut file_lengths) = (Vec::new(), Vec::new());
+        for block in blocks {
+            file_targets.extend_from_slice(&block.targets);
+            file_lengths.extend(block.lengths());
+        }
+        let row_order = row_order(&name, file_targets.len(), seed)?;
+        let in_order = row_order.par_iter().with_min_len(1024);
+        let targets: Vec<f32> = in_order.clone().map(|&original| file_targets[original as usize]).collect();
+        let mut offsets: Vec<u64> = Vec::with_capacity(row_order.len() + 1);
+        offsets.push(0);
+        offsets.par_extend(in_order.map(|&original| file_lengths[original as usize] as u64));
+        let mut end = 0;
+        for offset in &mut offsets {
+            end += *offset;
+            *offset = end;
+        }
+        let (features, found) = census.features();
+        let (first, spanned) = found.columns(numbers);
+        let numbering = Numbering {
+            numbers: found.numbers.into(),
+            by_number: found.by_number.into(),
+            first,
+            n_columns: n_columns.unwrap_or(0).max(spanned),
+        };
+        let data = Dataset {
+            name,
+            targets: targets.into(),
+            offsets: offsets.into(),
+            indices: Vec::new().into(),
+            values: Vec::new().into(),
+            row_order: row_order.into(),
+            counts: found.counts.into(),
+            numbering,
+            shuffled: true,
+        };
+        Ok(Self { data, features })
+    }
+}
+
 /// Arranges what a reader found and counted. `n_columns` is the width that the file itself declares, if it does.
 ///
 /// # Errors
-/// If there is no example, or more than 2^32 - 1 of them.
+/// As [`Frame::new`].
 pub(crate) fn arrange(
     name: String,
     blocks: Vec<Block>,
@@ -27,41 +87,17 @@ pub(crate) fn arrange(
     n_columns: Option<u64>,
     seed: u64,
 ) -> Result<Dataset<'static>> {
-    let row_order = row_order(&name, blocks.iter().map(|block| block.targets.len()).sum(), seed)?;
-    let features = census.features();
-
-    let (mut file_targets, mut file_rows) = (Vec::with_capacity(row_order.len()), Vec::with_capacity(row_order.len()));
-    for block in &blocks {
-        file_targets.extend_from_slice(&block.targets);
-        file_rows.extend(block.rows());
-    }
-    let in_order = row_order.par_iter().with_min_len(1024);
-    let targets: Vec<f32> = in_order.clone().map(|&original| file_targets[original as usize]).collect();
-    let rows: Vec<&[Pair]> = in_order.map(|&original| file_rows[original as usize]).collect();
-    let offsets = offsets(rows.iter().map(|row| row.len()));
-
+    let Frame { mut data, features } = Frame::new(name, blocks.iter(), census, numbers, n_columns, seed)?;
+    let mut file_rows = Vec::with_capacity(data.n_rows());
+    blocks.iter().for_each(|block| file_rows.extend(block.rows()));
+    let rows: Vec<&[Pair]> = data.row_order.par_iter().with_min_len(1024).map(|&original| file_rows[original as usize]).collect();
     let n_nonzeros = blocks.iter().map(|block| block.pairs.len()).sum();
     let (mut indices, mut values) = (vec![0; n_nonzeros], vec![0.0; n_nonzeros]);
     advise_huge_pages(&mut indices);
     advise_huge_pages(&mut values);
     renumber(&rows, &features, &mut indices, &mut values);
-    let (first, spanned) = features.columns(numbers);
-    Ok(Dataset {
-        name,
-        targets: targets.into(),
-        offsets: offsets.into(),
-        indices: indices.into(),
-        values: values.into(),
-        row_order: row_order.into(),
-        counts: features.counts.into(),
-        numbering: Numbering {
-            numbers: features.numbers.into(),
-            by_number: features.by_number.into(),
-            first,
-            n_columns: n_columns.unwrap_or(0).max(spanned),
-        },
-        shuffled: true,
-    })
+    (data.indices, data.values) = (indices.into(), values.into());
+    Ok(data)
 }
 
 /// The rows in a random order.
@@ -74,17 +110,6 @@ fn row_order(name: &str, n_rows: usize, seed: u64) -> Result<Vec<u32>> {
     let mut row_order: Vec<u32> = (0..end).collect();
     row_order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
     Ok(row_order)
-}
-
-/// Where rows of these lengths start, and where the last one ends.
-fn offsets(lengths: impl ExactSizeIterator<Item = usize>) -> Vec<u64> {
-    let mut offsets = Vec::with_capacity(lengths.len() + 1);
-    offsets.push(0);
-    offsets.extend(lengths.scan(0, |end, length| {
-        *end += length as u64;
-        Some(*end)
-    }));
-    offsets
 }
 
 #[cfg(test)]

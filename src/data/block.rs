@@ -10,6 +10,18 @@ impl Pair {
         Self(u64::from(number) << 32 | u64::from(value.to_bits()))
     }
 
+    /// The integer.
+    #[inline(always)]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// A pair of its integer.
+    #[inline(always)]
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     #[inline(always)]
     pub fn number(self) -> u32 {
         (self.0 >> 32) as u32
@@ -34,6 +46,11 @@ impl Block {
     /// The pairs of each row.
     pub fn rows(&self) -> impl Iterator<Item = &[Pair]> {
         self.ends.iter().scan(0, |start, &end| Some(&self.pairs[std::mem::replace(start, end)..end]))
+    }
+
+    /// How many pairs each row has.
+    pub fn lengths(&self) -> impl Iterator<Item = usize> {
+        self.ends.iter().scan(0, |start, &end| Some(end - std::mem::replace(start, end)))
     }
 
     /// The rows of a test.

@@ -25,11 +25,19 @@ pub struct Census {
     n_pairs: usize,
 }
 
-/// The features that occur, numbered 0, 1, 2, ... by falling frequency; those of the same frequency by the user's number.
+/// The feature of each number that occurs.
 pub struct Features {
     by: PerNumber,
+    n: usize,
+}
+
+/// The features that occur, numbered 0, 1, 2, ... by falling frequency; those of the same frequency by the user's number.
+pub struct Numbers {
+    /// The user's number of each feature.
     pub numbers: Vec<u32>,
+    /// In how many rows each feature is.
     pub counts: Vec<u32>,
+    /// The features in the order of the user's numbers.
     pub by_number: Vec<u32>,
 }
 
@@ -64,7 +72,7 @@ impl Census {
     }
 
     /// Numbers the features.
-    pub fn features(self) -> Features {
+    pub fn features(self) -> (Features, Numbers) {
         let PerNumber { mut table, mut map } = self.occurrences;
         // What went to the map before the table was long enough.
         map.retain(|&number, &mut count| table.get_mut(number as usize).map(|entry| *entry += count).is_none());
@@ -98,17 +106,24 @@ impl Census {
         for (number, count) in high {
             map.insert(number, place(number, count));
         }
-        Features { by: PerNumber { table, map }, numbers, counts, by_number }
+        (Features { by: PerNumber { table, map }, n: n_features }, Numbers { numbers, counts, by_number })
     }
 }
 
 impl Features {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.n
+    }
+
     /// The feature of a number that occurs.
     #[inline(always)]
     pub fn feature(&self, number: u32) -> u32 {
         self.by.table.get(number as usize).copied().unwrap_or_else(|| self.by.map[&number])
     }
+}
 
+impl Numbers {
     /// The user's first number, and how many numbers there are from it to the highest that occurs.
     pub fn columns(&self, numbers: FeatureNumbers) -> (u32, u64) {
         let number = |&feature: &u32| self.numbers[feature as usize];
@@ -134,12 +149,12 @@ mod tests {
     fn features_fall_in_frequency_and_then_rise_in_number() {
         let mut census = Census::default();
         census.add(&pairs(&[7, 3, 9, 3, 9, 3, 5]));
-        let features = census.features();
-        assert_eq!((features.numbers.as_slice(), features.counts.as_slice()), ([3, 9, 5, 7].as_slice(), [3, 2, 1, 1].as_slice()));
-        assert_eq!(features.by_number, [0, 2, 3, 1]);
+        let (features, found) = census.features();
+        assert_eq!((found.numbers.as_slice(), found.counts.as_slice()), ([3, 9, 5, 7].as_slice(), [3, 2, 1, 1].as_slice()));
+        assert_eq!(found.by_number, [0, 2, 3, 1]);
         assert_eq!([3, 9, 5, 7].map(|number| features.feature(number)), [0, 1, 2, 3]);
-        assert_eq!(features.columns(FeatureNumbers::Auto), (1, 9));
-        assert_eq!(features.columns(FeatureNumbers::ZeroBased), (0, 10));
+        assert_eq!(found.columns(FeatureNumbers::Auto), (1, 9));
+        assert_eq!(found.columns(FeatureNumbers::ZeroBased), (0, 10));
     }
 
     #[test]
@@ -152,10 +167,10 @@ mod tests {
         census.add(&pairs(&[far, u32::MAX - 1]));
         let mut other = Census::default();
         other.add(&pairs(&[far, 1, far + 1]));
-        let features = census.merge(other).features();
-        assert_eq!(features.numbers, [2, far, 1, far + 1, u32::MAX - 1]);
-        assert_eq!(features.counts, [200_000, 3, 2, 2, 1]);
-        assert_eq!(features.by_number, [2, 0, 1, 3, 4]);
+        let (features, found) = census.merge(other).features();
+        assert_eq!(found.numbers, [2, far, 1, far + 1, u32::MAX - 1]);
+        assert_eq!(found.counts, [200_000, 3, 2, 2, 1]);
+        assert_eq!(found.by_number, [2, 0, 1, 3, 4]);
         assert_eq!(features.feature(u32::MAX - 1), 4);
     }
 }

@@ -51,8 +51,8 @@ pub fn read<T: Send>(
     keep: impl Fn(Block) -> Result<T> + Sync,
 ) -> Result<(Vec<T>, Census)> {
     match source {
-        Source::Mapped(file) => parse(path, mapped_blocks(&file), numbers, keep),
-        Source::Stream(stream) => parse(path, streamed_blocks(stream), numbers, keep),
+        Source::Mapped(file) => parse(path, mapped_blocks(&file), |text| file.release(text), numbers, keep),
+        Source::Stream(stream) => parse(path, streamed_blocks(stream), |_| (), numbers, keep),
     }
 }
 
@@ -108,6 +108,7 @@ fn streamed_blocks<'a>(mut stream: Box<dyn Read + Send>) -> impl Iterator<Item =
 fn parse<'a, T: Send>(
     path: &Path,
     blocks: impl Iterator<Item = std::io::Result<Cow<'a, [u8]>>> + Send,
+    release: impl Fn(&[u8]) + Sync,
     numbers: FeatureNumbers,
     keep: impl Fn(Block) -> Result<T> + Sync,
 ) -> Result<(Vec<T>, Census)> {
@@ -120,6 +121,7 @@ fn parse<'a, T: Send>(
         .fold(none, |(mut all, mut census), (place, text)| {
             let kept = text.map_err(Error::io(path, "read")).and_then(|text| {
                 let Parsed { block, lines, fault } = parse_block(&text, numbers);
+                release(&text);
                 census.add(&block.pairs); // while they are in the cache
                 Ok((keep(block)?, lines, fault))
             });

@@ -37,6 +37,24 @@ impl Mapped {
     }
 }
 
+impl Mapped {
+    /// Tells the operating system that this part of the bytes will not be read soon, so that they no longer count as this
+    /// process's memory. They stay in the system's cache as long as that has room.
+    pub fn release(&self, part: &[u8]) {
+        #[cfg(unix)]
+        {
+            let start = (part.as_ptr() as usize).wrapping_sub(self.0.as_ptr() as usize);
+            if start.checked_add(part.len()).is_some_and(|end| end <= self.0.len()) {
+                // SAFETY: the part lies inside this mapping, which is of a file and read-only, so bytes that are dropped
+                // from memory are read again from the file when they are touched.
+                let _ = unsafe { self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, part.len()) };
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = part;
+    }
+}
+
 /// Asks the operating system for huge pages behind a vector that is still to be written: one fault instead of 512, and
 /// fewer misses of the address tables for as long as it lives. It changes nothing but speed, and may be refused.
 pub fn advise_huge_pages<T>(vector: &mut Vec<T>) {

@@ -5,6 +5,7 @@ mod arrange;
 mod block;
 mod census;
 mod column;
+mod convert;
 mod dataset;
 mod generate;
 mod libsvm;
@@ -15,11 +16,13 @@ mod renumber;
 mod row;
 mod source;
 mod sparsity;
+mod spool;
 mod store;
 
 use std::path::Path;
 
 pub use column::Column;
+pub use convert::{Converted, convert};
 pub use dataset::{Dataset, Numbering};
 pub use generate::Generator;
 pub use mmap::Mapped;

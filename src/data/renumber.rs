@@ -64,7 +64,7 @@ impl Batch {
         let end = |pair: Option<&Pair>| pair.map_or(0, |pair| pair.number());
         std::hint::black_box(rows.iter().fold(0, |sum, row| sum ^ end(row.first()) ^ end(row.last())));
 
-        let feature_bits = bits(features.counts.len());
+        let feature_bits = bits(features.len());
         let all_bits = feature_bits + bits(rows.len());
         let n_pairs: usize = rows.iter().map(|row| row.len()).sum();
         let one_by_one = n_pairs < SHORT_ROW * rows.len() || all_bits > u32::BITS;
@@ -136,7 +136,7 @@ mod tests {
             .collect();
         let mut census = Census::default();
         rows.iter().for_each(|row| census.add(row));
-        let features = census.features();
+        let (features, _) = census.features();
         let mut expected = Vec::new();
         for row in &rows {
             let start = expected.len();

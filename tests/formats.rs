@@ -128,6 +128,11 @@ fn files_packed_in_several_parts_are_read_to_their_end() {
         let folder = Folder::with("two", [compressed(front, ending), compressed(back, ending)].concat());
         assert_eq!(rows_of(&open(&folder.path("two"), 0)), rows, "{ending}");
     }
+    // pzstd writes a frame to be passed over before each of the others.
+    let passed_over = b"\x50\x2a\x4d\x18\x04\0\0\0abcd";
+    let packed = [passed_over, compressed(front, "zst").as_slice(), passed_over, compressed(back, "zst").as_slice()].concat();
+    let folder = Folder::with("two", packed);
+    assert_eq!(rows_of(&open(&folder.path("two"), 0)), rows);
 }
 
 #[test]

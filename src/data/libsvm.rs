@@ -78,7 +78,8 @@ fn streamed_blocks<'a>(mut stream: Box<dyn Read + Send>) -> impl Iterator<Item =
         if done {
             return None;
         }
-        let mut block = std::mem::take(&mut carried);
+        let mut block = Vec::with_capacity(carried.len() + BLOCK_BYTES + 64); // and room to find that the stream has ended
+        block.append(&mut carried);
         loop {
             let wanted = BLOCK_BYTES;
             match (&mut stream).take(wanted as u64).read_to_end(&mut block) {

@@ -25,7 +25,7 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> std::io::Result<(
 /// the disk. If anything fails, what stood under `path` before still stands there.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn replace(path: &Path, fill: impl FnOnce(&File) -> Result<()>) -> Result<()> {
     if path.is_dir() {
         return Err(Error::file(path, "is a folder; the name of a file is wanted"));

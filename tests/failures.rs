@@ -3,6 +3,7 @@
 
 mod program;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -712,6 +713,29 @@ fn an_interrupted_run_ends_with_130_and_leaves_its_model() {
     let epochs = folder.text("h").lines().count() + 1;
     folder.done(&format!("train rows.svm {SLOW} --epochs {epochs} --model out --checkpoint c --resume"));
     assert_eq!(folder.names(), ["c", "h", "killed", "out", "rows.svm"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_conversion_ends_with_130_and_leaves_nothing() {
+    let folder = Folder::new();
+    let mut child = folder
+        .command("convert /dev/stdin rows.unf")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all("1 1:0.5 7:2\n".repeat(500_000).as_bytes()).expect("taken"); // more than one block: it is at work
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(sent.success());
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    drop(input);
+    let ended = Ended::of("convert", child.wait_with_output().expect("ended"));
+    ended.ends_with_code(130);
+    assert!(ended.err.contains("warning: interrupted"), "{}", ended.err);
+    assert!(folder.names().is_empty());
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{DONE, print, refuse_overwriting, team};
-use crate::data::{FeatureNumbers, open, write_store};
+use crate::cli::{DONE, INTERRUPTED, print, refuse_overwriting, team, warn};
+use crate::data::{Converted, FeatureNumbers, convert};
 use crate::error::Result;
+use crate::sync::Ordering;
 
 /// Convert data to a store, which opens in milliseconds whatever its size.
 #[derive(Args)]
@@ -34,15 +35,23 @@ impl Convert {
             (_, true) => FeatureNumbers::ZeroBased,
             _ => FeatureNumbers::Auto,
         };
-        let data = team()?.install(|| open(&self.input, numbers, self.seed))?;
-        write_store(&data, &self.store)?;
-        print(&format!(
-            "{}: {} rows, {} features, {} non-zeros\n",
-            self.store.display(),
-            data.n_rows(),
-            data.numbering().n_columns(),
-            data.n_nonzeros()
-        ))?;
+        let team = team()?;
+        let cancelled = team.cancel_flag();
+        let asked = team.cancel_flag();
+        // The first Ctrl-C ends it when it next looks, with nothing left behind; a second one, where no input comes, at once.
+        // A second handler in one process is refused, which only a test that runs two commands can meet.
+        let _ = ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+        });
+        let converted = team.install(|| convert(&self.input, &self.store, numbers, self.seed, &cancelled));
+        if cancelled.load(Ordering::Relaxed) && converted.is_err() {
+            warn("interrupted: no store was written");
+            return Ok(INTERRUPTED);
+        }
+        let Converted { n_rows, n_columns, n_nonzeros } = converted?;
+        print(&format!("{}: {n_rows} rows, {n_columns} features, {n_nonzeros} non-zeros\n", self.store.display()))?;
         Ok(DONE)
     }
 }

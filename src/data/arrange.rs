@@ -3,175 +3,135 @@
 //! Rows are moved once, here, so that training can read memory from front to back and still see a fair sample; hot
 //! features get the smallest numbers, so that their weights share few cache lines and sort first in every row.
 
-use std::collections::HashMap;
-
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
-use crate::data::block::Block;
+use crate::data::block::{Block, Pair};
+use crate::data::census::{Census, Features};
+use crate::data::mmap::advise_huge_pages;
+use crate::data::renumber::renumber;
 use crate::data::{Dataset, FeatureNumbers, Numbering};
 use crate::error::{Error, Result};
 
-/// Rows that one parallel task writes.
-const TASK_ROWS: usize = 2048;
-
-/// A number for each feature number that the user may write: a table while that is small beside the data, else a map.
-enum PerNumber {
-    Table(Vec<u32>),
-    Map(HashMap<u32, u32>),
+/// A dataset but for its non-zeros, and what is needed to write those.
+pub(crate) struct Frame {
+    /// Its indices and values are empty.
+    pub data: Dataset<'static>,
+    pub features: Features,
 }
 
-impl PerNumber {
-    fn new(highest: u32, n_nonzeros: usize) -> Self {
-        if (highest as usize) < (1 << 20) + 16 * n_nonzeros {
-            Self::Table(vec![0; highest as usize + 1])
-        } else {
-            Self::Map(HashMap::new())
+impl Frame {
+    /// Decides where the rows of these blocks go, and what becomes of their features. `n_columns` is the width that the file
+    /// itself declares, if it does.
+    ///
+    /// # Errors
+    /// If there is no example, or more than 2^32 - 1 of them.
+    pub fn new<'b>(
+        name: String,
+        blocks: impl Iterator<Item = &'b Block>,
+        census: Census,
+        numbers: FeatureNumbers,
+        n_columns: Option<u64>,
+        seed: u64,
+    ) -> Result<Self> {
+        let (mut file_targets, mut file_lengths) = (Vec::new(), Vec::new());
+        for block in blocks {
+            file_targets.extend_from_slice(&block.targets);
+            file_lengths.extend(block.lengths());
         }
-    }
-
-    fn at(&mut self, number: u32) -> &mut u32 {
-        match self {
-            Self::Table(table) => &mut table[number as usize],
-            Self::Map(map) => map.entry(number).or_default(),
+        let row_order = row_order(&name, file_targets.len(), seed)?;
+        let in_order = row_order.par_iter().with_min_len(1024);
+        let targets: Vec<f32> = in_order.clone().map(|&original| file_targets[original as usize]).collect();
+        let mut offsets: Vec<u64> = Vec::with_capacity(row_order.len() + 1);
+        offsets.push(0);
+        offsets.par_extend(in_order.map(|&original| file_lengths[original as usize] as u64));
+        let mut end = 0;
+        for offset in &mut offsets {
+            end += *offset;
+            *offset = end;
         }
-    }
-
-    fn get(&self, number: u32) -> u32 {
-        match self {
-            Self::Table(table) => table[number as usize],
-            Self::Map(map) => map[&number],
-        }
-    }
-
-    /// (number, what stands there) where it is not 0.
-    fn occupied(&self) -> Vec<(u32, u32)> {
-        match self {
-            Self::Table(table) => (0..).zip(table).filter(|&(_, &n)| n > 0).map(|(number, &n)| (number, n)).collect(),
-            Self::Map(map) => map.iter().map(|(&number, &n)| (number, n)).collect(),
-        }
+        let (features, found) = census.features();
+        let (first, spanned) = found.columns(numbers);
+        let numbering = Numbering {
+            numbers: found.numbers.into(),
+            by_number: found.by_number.into(),
+            first,
+            n_columns: n_columns.unwrap_or(0).max(spanned),
+        };
+        let data = Dataset {
+            name,
+            targets: targets.into(),
+            offsets: offsets.into(),
+            indices: Vec::new().into(),
+            values: Vec::new().into(),
+            row_order: row_order.into(),
+            counts: found.counts.into(),
+            numbering,
+            shuffled: true,
+        };
+        Ok(Self { data, features })
     }
 }
 
-/// Arranges what a reader found. `n_columns` is the width that the file itself declares, if it does.
+/// Arranges what a reader found and counted. `n_columns` is the width that the file itself declares, if it does.
 ///
 /// # Errors
-/// If there is no example, or more than 2^32 - 1 of them.
+/// As [`Frame::new`].
 pub(crate) fn arrange(
     name: String,
-    mut blocks: Vec<Block>,
+    blocks: Vec<Block>,
+    census: Census,
     numbers: FeatureNumbers,
     n_columns: Option<u64>,
     seed: u64,
 ) -> Result<Dataset<'static>> {
-    blocks.retain(|block| !block.targets.is_empty());
-    let n_rows: usize = blocks.iter().map(|block| block.targets.len()).sum();
-    let n_nonzeros: usize = blocks.iter().map(|block| block.numbers.len()).sum();
+    let Frame { mut data, features } = Frame::new(name, blocks.iter(), census, numbers, n_columns, seed)?;
+    let mut file_rows = Vec::with_capacity(data.n_rows());
+    blocks.iter().for_each(|block| file_rows.extend(block.rows()));
+    let rows: Vec<&[Pair]> = data.row_order.par_iter().with_min_len(1024).map(|&original| file_rows[original as usize]).collect();
+    let n_nonzeros = blocks.iter().map(|block| block.pairs.len()).sum();
+    let (mut indices, mut values) = (vec![0; n_nonzeros], vec![0.0; n_nonzeros]);
+    advise_huge_pages(&mut indices);
+    advise_huge_pages(&mut values);
+    renumber(&rows, &features, &mut indices, &mut values);
+    (data.indices, data.values) = (indices.into(), values.into());
+    Ok(data)
+}
+
+/// The rows in a random order.
+fn row_order(name: &str, n_rows: usize, seed: u64) -> Result<Vec<u32>> {
     if n_rows == 0 {
         return Err(Error::Data(format!("{name}: no example; at least one line 'label index:value ...' is wanted")));
     }
-    if u32::try_from(n_rows).is_err() {
-        return Err(Error::Data(format!("{name}: {n_rows} examples; at most 2^32 - 1 are wanted")));
-    }
-
-    // Features, hot first.
-    let extremes = |block: &Block| block.numbers.iter().fold((u32::MAX, 0), |(low, high), &k| (k.min(low), k.max(high)));
-    let (lowest, highest) = blocks.par_iter().map(extremes).reduce(|| (u32::MAX, 0), |a, b| (a.0.min(b.0), a.1.max(b.1)));
-    let first = match numbers {
-        FeatureNumbers::Auto => u32::from(lowest != 0),
-        FeatureNumbers::OneBased => 1,
-        FeatureNumbers::ZeroBased => 0,
-    };
-    let spanned = if n_nonzeros == 0 { 0 } else { u64::from(highest) + 1 - u64::from(first) };
-    let n_columns = n_columns.unwrap_or(0).max(spanned);
-    let mut per_number = PerNumber::new(highest, n_nonzeros);
-    for block in &blocks {
-        block.numbers.iter().for_each(|&number| *per_number.at(number) += 1);
-    }
-    let mut features = per_number.occupied();
-    features.par_sort_unstable_by_key(|&(number, count)| (std::cmp::Reverse(count), number));
-    for (feature, &(number, _)) in (0u32..).zip(&features) {
-        *per_number.at(number) = feature;
-    }
-    let mut by_number: Vec<u32> = (0..features.len() as u32).collect();
-    by_number.par_sort_unstable_by_key(|&feature| features[feature as usize].0);
-    let (numbers, counts): (Vec<u32>, Vec<u32>) = features.into_iter().unzip();
-
-    // Rows, in a random order.
-    let places: Vec<(u32, u32)> =
-        (0u32..).zip(&blocks).flat_map(|(b, block)| (0..block.targets.len() as u32).map(move |r| (b, r))).collect();
-    let mut row_order: Vec<u32> = (0..n_rows as u32).collect();
+    let end =
+        u32::try_from(n_rows).map_err(|_| Error::Data(format!("{name}: {n_rows} examples; at most 2^32 - 1 are wanted")))?;
+    let mut row_order: Vec<u32> = (0..end).collect();
     row_order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
-    let source = |original: u32| {
-        let (b, r) = places[original as usize];
-        (&blocks[b as usize], r as usize)
-    };
-    let mut offsets = Vec::with_capacity(n_rows + 1);
-    offsets.push(0u64);
-    offsets.extend(row_order.iter().scan(0u64, |end, &original| {
-        let (block, r) = source(original);
-        *end += block.row(r).0.len() as u64;
-        Some(*end)
-    }));
-    let targets: Vec<f32> = row_order.par_iter().map(|&original| source(original)).map(|(block, r)| block.targets[r]).collect();
-
-    let (mut indices, mut values) = (vec![0u32; n_nonzeros], vec![0f32; n_nonzeros]);
-    let mut tasks = Vec::with_capacity(n_rows / TASK_ROWS + 1);
-    let (mut indices_left, mut values_left) = (indices.as_mut_slice(), values.as_mut_slice());
-    for rows in row_order.chunks(TASK_ROWS) {
-        let n: usize = rows.iter().map(|&original| source(original)).map(|(block, r)| block.row(r).0.len()).sum();
-        let (task_indices, after) = indices_left.split_at_mut(n);
-        indices_left = after;
-        let (task_values, after) = values_left.split_at_mut(n);
-        values_left = after;
-        tasks.push((rows, task_indices, task_values));
-    }
-    tasks.into_par_iter().for_each(|(rows, indices, values)| {
-        let mut pairs: Vec<u64> = Vec::new(); // feature in the high half, the value's bits in the low: sorts as one number
-        let mut end = 0;
-        for &original in rows {
-            let (block, r) = source(original);
-            let (row_numbers, row_values) = block.row(r);
-            let pair = |(&number, &value): (&u32, &f32)| u64::from(per_number.get(number)) << 32 | u64::from(value.to_bits());
-            pairs.clear();
-            pairs.extend(row_numbers.iter().zip(row_values).map(pair));
-            pairs.sort_unstable();
-            for &pair in &pairs {
-                indices[end] = (pair >> 32) as u32;
-                values[end] = f32::from_bits(pair as u32);
-                end += 1;
-            }
-        }
-    });
-    Ok(Dataset {
-        name,
-        targets: targets.into(),
-        offsets: offsets.into(),
-        indices: indices.into(),
-        values: values.into(),
-        row_order: row_order.into(),
-        counts: counts.into(),
-        numbering: Numbering { numbers: numbers.into(), by_number: by_number.into(), first, n_columns },
-        shuffled: true,
-    })
+    Ok(row_order)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn arranged(blocks: Vec<Block>, seed: u64) -> Dataset<'static> {
+        let mut census = Census::default();
+        blocks.iter().for_each(|block| census.add(&block.pairs));
+        arrange("small".into(), blocks, census, FeatureNumbers::Auto, None, seed).expect("arranged")
+    }
+
     fn small() -> Vec<Block> {
-        let first = Block { targets: vec![1.0, 2.0], ends: vec![2, 3], numbers: vec![9, 4, 9], values: vec![0.9, 0.4, 1.9] };
-        let second = Block { targets: vec![3.0], ends: vec![3], numbers: vec![2, 9, 7], values: vec![2.2, 2.9, 2.7] };
+        let first = Block::of(&[(1.0, &[(9, 0.9), (4, 0.4)]), (2.0, &[(9, 1.9)])]);
+        let second = Block::of(&[(3.0, &[(2, 2.2), (9, 2.9), (7, 2.7)])]);
         vec![first, Block::default(), second]
     }
 
     #[test]
     fn hot_features_come_first_and_every_number_leads_back() {
         for seed in 0..20 {
-            let data = arrange("small".into(), small(), FeatureNumbers::Auto, None, seed).expect("arranged");
+            let data = arranged(small(), seed);
             assert_eq!((data.n_rows(), data.n_features(), data.n_nonzeros()), (3, 4, 6));
             assert_eq!(data.counts(), [3, 1, 1, 1]);
             assert_eq!(data.numbering().number(0), 9);
@@ -198,15 +158,14 @@ mod tests {
     #[test]
     fn the_seed_decides_the_order_of_the_rows() {
         let blocks = || vec![Block { targets: (0..100).map(|i| i as f32).collect(), ends: vec![0; 100], ..Block::default() }];
-        let order = |seed| arrange("x".into(), blocks(), FeatureNumbers::Auto, None, seed).expect("arranged").targets().to_vec();
+        let order = |seed| arranged(blocks(), seed).targets().to_vec();
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
     }
 
     #[test]
     fn one_huge_feature_number_takes_little_memory() {
-        let block = Block { targets: vec![1.0], ends: vec![2], numbers: vec![u32::MAX - 1, 3], values: vec![1.0, 2.0] };
-        let data = arrange("huge".into(), vec![block], FeatureNumbers::Auto, None, 0).expect("arranged");
+        let data = arranged(vec![Block::of(&[(1.0, &[(u32::MAX - 1, 1.0), (3, 2.0)])])], 0);
         assert_eq!(data.n_features(), 2);
         assert_eq!(data.numbering().n_columns(), u64::from(u32::MAX - 1));
     }

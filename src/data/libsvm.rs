@@ -10,9 +10,11 @@ use std::path::Path;
 use memchr::memchr;
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
-use crate::data::block::Block;
-use crate::data::mmap::Mapped;
-use crate::data::source::{Opened, Source};
+use crate::data::block::{Block, Pair};
+use crate::data::census::Census;
+use crate::data::mmap::{Mapped, advise_huge_pages};
+use crate::data::number::{PlainPair, finite, index, is_blank, number, plain_pair};
+use crate::data::source::Source;
 use crate::data::{FeatureNumbers, MAX_FEATURE};
 use crate::error::{Error, Result};
 use crate::sync::{AtomicBool, Ordering};
@@ -34,14 +36,23 @@ struct Parsed {
     fault: Option<Fault>,
 }
 
-/// Reads all examples of a text, mapped or streamed.
+/// What is kept of a block, and its lines; or what is wrong with it.
+type Kept<T> = Result<(T, u64, Option<Fault>)>;
+
+/// Reads all examples of a text, mapped or streamed, and counts their features. Of each block that which `keep` returns is
+/// kept, in the order of the text.
 ///
 /// # Errors
-/// Names the first line that is not as it should be, or says that the text cannot be read or has no example.
-pub fn read(path: &Path, opened: Opened, numbers: FeatureNumbers) -> Result<Vec<Block>> {
-    match opened.source {
-        Source::Mapped(file) => parse(path, mapped_blocks(&file), numbers),
-        Source::Stream(stream) => parse(path, streamed_blocks(stream), numbers),
+/// Names the first line that is not as it should be, or says that the text cannot be read; and whatever `keep` returns.
+pub fn read<T: Send>(
+    path: &Path,
+    source: Source,
+    numbers: FeatureNumbers,
+    keep: impl Fn(Block) -> Result<T> + Sync,
+) -> Result<(Vec<T>, Census)> {
+    match source {
+        Source::Mapped(file) => parse(path, mapped_blocks(&file), |text| file.release(text), numbers, keep),
+        Source::Stream(stream) => parse(path, streamed_blocks(stream), |_| (), numbers, keep),
     }
 }
 
@@ -67,7 +78,8 @@ fn streamed_blocks<'a>(mut stream: Box<dyn Read + Send>) -> impl Iterator<Item =
         if done {
             return None;
         }
-        let mut block = std::mem::take(&mut carried);
+        let mut block = Vec::with_capacity(carried.len() + BLOCK_BYTES + 64); // and room to find that the stream has ended
+        block.append(&mut carried);
         loop {
             let wanted = BLOCK_BYTES;
             match (&mut stream).take(wanted as u64).read_to_end(&mut block) {
@@ -94,59 +106,71 @@ fn streamed_blocks<'a>(mut stream: Box<dyn Read + Send>) -> impl Iterator<Item =
     })
 }
 
-fn parse<'a>(
+fn parse<'a, T: Send>(
     path: &Path,
     blocks: impl Iterator<Item = std::io::Result<Cow<'a, [u8]>>> + Send,
+    release: impl Fn(&[u8]) + Sync,
     numbers: FeatureNumbers,
-) -> Result<Vec<Block>> {
+    keep: impl Fn(Block) -> Result<T> + Sync,
+) -> Result<(Vec<T>, Census)> {
     let failed = AtomicBool::new(false); // blocks are taken in order: those before a fault are all under way
-    let mut parsed: Vec<(usize, std::io::Result<Parsed>)> = blocks
+    let none = || (Vec::<(usize, Kept<T>)>::new(), Census::default());
+    let (mut all, census) = blocks
         .take_while(|_| !failed.load(Ordering::Relaxed))
         .enumerate()
         .par_bridge()
-        .map(|(place, block)| {
-            let parsed = block.map(|text| parse_block(&text, numbers));
-            if !matches!(&parsed, Ok(Parsed { fault: None, .. })) {
+        .fold(none, |(mut all, mut census), (place, text)| {
+            let kept = text.map_err(Error::io(path, "read")).and_then(|text| {
+                let Parsed { block, lines, fault } = parse_block(&text, numbers);
+                release(&text);
+                census.add(&block.pairs); // while they are in the cache
+                Ok((keep(block)?, lines, fault))
+            });
+            if !matches!(kept, Ok((.., None))) {
                 failed.store(true, Ordering::Relaxed);
             }
-            (place, parsed)
+            all.push((place, kept));
+            (all, census)
         })
-        .collect();
-    parsed.sort_unstable_by_key(|&(place, _)| place);
+        .reduce(none, |(mut all, census), (more, other)| {
+            all.extend(more);
+            (all, census.merge(other))
+        });
+    all.sort_unstable_by_key(|&(place, _)| place);
     let mut lines_before = 0;
-    let mut whole = Vec::with_capacity(parsed.len());
-    for (_, parsed) in parsed {
-        let Parsed { block, lines, fault } = parsed.map_err(Error::io(path, "read"))?;
+    let mut whole = Vec::with_capacity(all.len());
+    for (_, kept) in all {
+        let (kept, lines, fault) = kept?;
         if let Some(Fault { line, what }) = fault {
             return Err(Error::Line { path: path.to_owned(), line: lines_before + line, what });
         }
         lines_before += lines;
-        whole.push(block);
+        whole.push(kept);
     }
-    Ok(whole)
+    Ok((whole, census))
 }
 
 fn parse_block(text: &[u8], numbers: FeatureNumbers) -> Parsed {
-    // About 12 bytes a non-zero is usual; the vectors grow if the text is denser.
-    let (mut block, guess) = (Block::default(), text.len() / 12);
-    block.numbers.reserve(guess);
-    block.values.reserve(guess);
+    let mut block = Block::default();
+    block.pairs.reserve(text.len() / 4); // as many pairs as there can be: what is not written takes no memory
+    advise_huge_pages(&mut block.pairs);
     let (mut rest, mut lines, mut fault) = (text, 0, None);
     while !rest.is_empty() && fault.is_none() {
-        let end = memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = &rest[..end];
-        rest = rest.get(end + 1..).unwrap_or_default();
         lines += 1;
-        fault = parse_line(line, numbers, &mut block).err().map(|what| Fault { line: lines, what });
+        match parse_line(rest, numbers, &mut block) {
+            Ok(after) => rest = after,
+            Err(what) => fault = Some(Fault { line: lines, what }),
+        }
     }
+    block.pairs.shrink_to_fit();
     Parsed { block, lines, fault }
 }
 
-/// Appends one line's example, if it has one, to the block.
-fn parse_line(line: &[u8], wanted: FeatureNumbers, block: &mut Block) -> std::result::Result<(), String> {
-    let mut rest = skip_blanks(line);
-    if rest.is_empty() || rest[0] == b'#' {
-        return Ok(());
+/// Appends the first line's example, if it has one, to the block; returns the lines after it.
+fn parse_line<'a>(text: &'a [u8], wanted: FeatureNumbers, block: &mut Block) -> std::result::Result<&'a [u8], String> {
+    let mut rest = skip_blanks(text);
+    if is_over(rest) {
+        return Ok(after_line(rest));
     }
     let (label, after) = number(rest).ok_or_else(|| {
         let token = token(rest);
@@ -158,14 +182,28 @@ fn parse_line(line: &[u8], wanted: FeatureNumbers, block: &mut Block) -> std::re
     })?;
     let target = finite(label)
         .ok_or_else(|| format!("the label '{}' is not finite; a finite 32-bit number is wanted", shown(token(rest))))?;
-    rest = skip_blanks(after);
+    rest = after.strip_prefix(b" ").unwrap_or(after);
 
-    let start = block.numbers.len();
-    let (mut last, mut sorted) = (-1i64, true);
-    while !rest.is_empty() && rest[0] != b'#' {
+    let start = block.pairs.len();
+    let (mut next, mut sorted) = (0, true); // the lowest number that is no step back
+    loop {
+        if let Some(PlainPair { index, value, length, end }) = plain_pair(rest).filter(|pair| pair.index > 0) {
+            sorted &= next <= index;
+            next = index + 1;
+            block.pairs.push(Pair::new(index, value));
+            if end == b' ' {
+                rest = &rest[length + 1..];
+                continue;
+            }
+            rest = &rest[length..];
+        }
+        rest = skip_blanks(rest);
+        if is_over(rest) {
+            break;
+        }
         let Some((index, after)) = index(rest) else {
             if rest.starts_with(b"qid:") {
-                rest = skip_blanks(&rest[token(rest).len()..]);
+                rest = &rest[token(rest).len()..];
                 continue;
             }
             return Err(bad_pair(token(rest)));
@@ -179,99 +217,54 @@ fn parse_line(line: &[u8], wanted: FeatureNumbers, block: &mut Block) -> std::re
         let (value, after) = number(after).ok_or_else(|| bad_pair(token(rest)))?;
         let value = finite(value)
             .ok_or_else(|| format!("the value in '{}' is not finite; a finite 32-bit number is wanted", shown(token(rest))))?;
-        sorted &= last < index as i64;
-        last = index as i64;
-        block.numbers.push(index as u32);
-        block.values.push(value);
-        rest = skip_blanks(after);
+        sorted &= next <= index as u32;
+        next = index as u32 + 1;
+        block.pairs.push(Pair::new(index as u32, value));
+        rest = after;
     }
     if !sorted {
-        let mut row = block.numbers[start..].to_vec();
+        let mut row = block.pairs[start..].to_vec();
         row.sort_unstable();
-        if let Some(twice) = row.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("feature {} occurs twice; each feature once is wanted", twice[0]));
+        if let Some(twice) = row.windows(2).find(|pair| pair[0].number() == pair[1].number()) {
+            return Err(format!("feature {} occurs twice; each feature once is wanted", twice[0].number()));
         }
     }
     block.targets.push(target);
-    block.ends.push(block.numbers.len());
-    Ok(())
+    block.ends.push(block.pairs.len());
+    Ok(after_line(rest))
 }
 
 fn bad_pair(token: &[u8]) -> String {
     format!("'{}' is no index:value pair; a whole number, a colon and a finite number are wanted", shown(token))
 }
 
-#[inline(always)]
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c)
+/// Whether nothing of a line is left but a comment.
+fn is_over(text: &[u8]) -> bool {
+    matches!(text.first(), None | Some(b'\n' | b'#'))
 }
 
-#[inline(always)]
+/// What follows the line of which this is the end.
+fn after_line(text: &[u8]) -> &[u8] {
+    match text.first() {
+        Some(b'\n') => &text[1..],
+        _ => memchr(b'\n', text).map_or(&[], |newline| &text[newline + 1..]),
+    }
+}
+
 fn skip_blanks(text: &[u8]) -> &[u8] {
     let blanks = text.iter().position(|&byte| !is_blank(byte)).unwrap_or(text.len());
     &text[blanks..]
 }
 
-/// The text up to the next blank.
+/// The text up to the next blank or the end of the line.
 fn token(text: &[u8]) -> &[u8] {
-    &text[..text.iter().position(|&byte| is_blank(byte)).unwrap_or(text.len())]
+    &text[..text.iter().position(|&byte| is_blank(byte) || byte == b'\n').unwrap_or(text.len())]
 }
 
 /// A token as a message shows it: at most 40 bytes, without control characters.
 fn shown(token: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(&token[..token.len().min(40)]).chars().flat_map(char::escape_debug).collect();
     if token.len() > 40 { text + "..." } else { text }
-}
-
-/// `digits:`, and what follows.
-#[inline(always)]
-fn index(text: &[u8]) -> Option<(u64, &[u8])> {
-    let (mut value, mut place) = (0u64, 0);
-    while let Some(digit) = text.get(place).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
-        value = value.saturating_mul(10).saturating_add(u64::from(digit));
-        place += 1;
-    }
-    (place > 0 && text.get(place) == Some(&b':')).then(|| (value, &text[place + 1..]))
-}
-
-/// A number that ends at a blank, a comment or the end of the line, and what follows.
-///
-/// Digits with a point, whose digits fit in 53 bits, are exact: both they and the power of ten are f64 numbers without
-/// rounding, so that their quotient is correctly rounded. Everything else goes the slow way.
-#[inline(always)]
-fn number(text: &[u8]) -> Option<(f64, &[u8])> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    let negative = text.first() == Some(&b'-');
-    let start = usize::from(negative || text.first() == Some(&b'+'));
-    let (mut place, mut digits, mut n_digits, mut n_decimals, mut in_decimals) = (start, 0u64, 0usize, 0usize, false);
-    while let Some(&byte) = text.get(place) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit < 10 {
-            digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
-            n_digits += 1;
-            n_decimals += usize::from(in_decimals);
-        } else if byte == b'.' && !in_decimals {
-            in_decimals = true;
-        } else {
-            break;
-        }
-        place += 1;
-    }
-    let ended = text.get(place).is_none_or(|&byte| is_blank(byte) || byte == b'#');
-    if ended && (1..=15).contains(&n_digits) {
-        let value = digits as f64 / POWERS[n_decimals];
-        return Some((if negative { -value } else { value }, &text[place..]));
-    }
-    let end = text.iter().position(|&byte| is_blank(byte) || byte == b'#').unwrap_or(text.len());
-    let (signed, unsigned) = (&text[..end], &text[start..end]);
-    let twice_signed = start == 1 && unsigned.first().is_some_and(|byte| b"+-".contains(byte));
-    let body = if negative { signed } else { unsigned }; // the slow way knows no '+'
-    fast_float2::parse(body).ok().filter(|_| !twice_signed).map(|value| (value, &text[end..]))
-}
-
-/// As a 32-bit number, if it is one.
-fn finite(value: f64) -> Option<f32> {
-    Some(value as f32).filter(|value| value.is_finite())
 }
 
 #[cfg(test)]
@@ -288,8 +281,8 @@ mod tests {
         let block = parsed("# head\r\n+1 qid:7 3:0.5 1:-2e-1\t2:.25 # note 9:9\r\n\n-1\n2.5 7:1").expect("good text");
         assert_eq!(block.targets, [1.0, -1.0, 2.5]);
         assert_eq!(block.ends, [3, 3, 4]);
-        assert_eq!(block.numbers, [3, 1, 2, 7]);
-        assert_eq!(block.values, [0.5, -0.2, 0.25, 1.0]);
+        let pairs: Vec<(u32, f32)> = block.pairs.iter().map(|pair| (pair.number(), pair.value())).collect();
+        assert_eq!(pairs, [(3, 0.5), (1, -0.2), (2, 0.25), (7, 1.0)]);
     }
 
     #[test]
@@ -317,20 +310,6 @@ mod tests {
             let (found_line, found) = parsed(text).expect_err(text);
             assert_eq!(found_line, line, "{text}");
             assert!(found.contains(what), "{text}: {found}");
-        }
-    }
-
-    #[test]
-    fn the_fast_path_rounds_as_the_standard_library_does() {
-        for text in
-            ["0", "-0", "1", "+1", "0.1", "123456.789", "-.5", "5.", "0.000123456789012", "999999999999999", "1e-3", "3.4e38"]
-        {
-            let (value, rest) = number(text.as_bytes()).expect(text);
-            assert_eq!(value.to_bits(), text.parse::<f64>().expect(text).to_bits(), "{text}");
-            assert!(rest.is_empty());
-        }
-        for text in ["", "-", ".", "+", "1x", "0x10", "1e", "--1", "+-1"] {
-            assert!(number(text.as_bytes()).is_none(), "{text}");
         }
     }
 

@@ -3,20 +3,26 @@
 
 mod arrange;
 mod block;
+mod census;
 mod column;
+mod convert;
 mod dataset;
 mod generate;
 mod libsvm;
 mod mmap;
 mod npz;
+mod number;
+mod renumber;
 mod row;
 mod source;
 mod sparsity;
+mod spool;
 mod store;
 
 use std::path::Path;
 
 pub use column::Column;
+pub use convert::{Converted, convert};
 pub use dataset::{Dataset, Numbering};
 pub use generate::Generator;
 pub use mmap::Mapped;
@@ -55,9 +61,14 @@ pub fn open(path: &Path, numbers: FeatureNumbers, seed: u64) -> Result<Dataset<'
         Kind::Npz => {
             let (block, n_columns) = npz::read(path, numbers)?;
             let numbers = if numbers == FeatureNumbers::OneBased { numbers } else { FeatureNumbers::ZeroBased };
-            arrange::arrange(name, vec![block], numbers, Some(n_columns), seed)
+            let mut census = census::Census::default();
+            census.add(&block.pairs);
+            arrange::arrange(name, vec![block], census, numbers, Some(n_columns), seed)
         }
-        Kind::Text => arrange::arrange(name, libsvm::read(path, opened, numbers)?, numbers, None, seed),
+        Kind::Text => {
+            let (blocks, census) = libsvm::read(path, opened.source, numbers, Ok)?;
+            arrange::arrange(name, blocks, census, numbers, None, seed)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use npyz::{DType, NpyFile, TypeChar};
 use zip::ZipArchive;
 
-use crate::data::block::Block;
+use crate::data::block::{Block, Pair};
 use crate::data::{FeatureNumbers, MAX_FEATURE};
 use crate::error::{Error, Result};
 
@@ -83,14 +83,13 @@ pub fn read(path: &Path, numbers: FeatureNumbers) -> Result<(Block, u64)> {
     let block = Block {
         targets: finite("y", targets)?,
         ends: indptr[1..].iter().map(|&end| end as usize).collect(),
-        numbers: indices.iter().map(|&j| (j + shift) as u32).collect(),
-        values: finite("data", data)?,
+        pairs: indices.iter().zip(finite("data", data)?).map(|(&j, value)| Pair::new((j + shift) as u32, value)).collect(),
     };
-    for r in 0..n {
-        let mut row = block.row(r).0.to_vec();
+    for (r, row) in block.rows().enumerate() {
+        let mut row = row.to_vec();
         row.sort_unstable();
-        if let Some(twice) = row.windows(2).find(|pair| pair[0] == pair[1]) {
-            let column = f64::from(twice[0]) - shift;
+        if let Some(twice) = row.windows(2).find(|pair| pair[0].number() == pair[1].number()) {
+            let column = f64::from(twice[0].number()) - shift;
             return Err(wrong(format!("row {r} holds column {column} twice; save it after X.sum_duplicates()")));
         }
     }

@@ -52,7 +52,9 @@ pub fn open(path: &Path) -> Result<Opened> {
     } else {
         Kind::Text
     };
-    let compressed = magic(b"\x1f\x8b") || magic(b"BZh") || magic(b"\x28\xb5\x2f\xfd") || magic(b"\xfd7zXZ\0");
+    // A .zst may begin with a frame to be passed over, as those of pzstd do.
+    let zstd = magic(b"\x28\xb5\x2f\xfd") || matches!(head.as_slice(), [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
+    let compressed = magic(b"\x1f\x8b") || magic(b"BZh") || zstd || magic(b"\xfd7zXZ\0");
     if about.is_file() && !compressed {
         return Ok(Opened { kind, source: Source::Mapped(Mapped::open(path)?) });
     }
@@ -64,7 +66,7 @@ pub fn open(path: &Path) -> Result<Opened> {
         Box::new(flate2::read::MultiGzDecoder::new(bytes))
     } else if magic(b"BZh") {
         Box::new(bzip2::read::MultiBzDecoder::new(bytes))
-    } else if magic(b"\x28\xb5\x2f\xfd") {
+    } else if zstd {
         Box::new(zstd::stream::read::Decoder::new(bytes).map_err(Error::io(path, "decode"))?)
     } else if magic(b"\xfd7zXZ\0") {
         Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes))

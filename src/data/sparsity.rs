@@ -114,12 +114,16 @@ mod tests {
     use crate::data::FeatureNumbers;
     use crate::data::arrange::arrange;
     use crate::data::block::Block;
+    use crate::data::census::Census;
 
     #[test]
     fn a_small_hypergraph_is_measured_as_by_hand() {
         // Rows {1,2}, {2,3}, {4}, {}: the first two meet each other and nobody else.
-        let block = Block { targets: vec![1.0; 4], ends: vec![2, 4, 5, 5], numbers: vec![1, 2, 2, 3, 4], values: vec![1.0; 5] };
-        let data = arrange("small".into(), vec![block], FeatureNumbers::Auto, None, 0).expect("arranged");
+        let rows: [&[(u32, f32)]; 4] = [&[(1, 1.0), (2, 1.0)], &[(2, 1.0), (3, 1.0)], &[(4, 1.0)], &[]];
+        let block = Block::of(&rows.map(|row| (1.0, row)));
+        let mut census = Census::default();
+        census.add(&block.pairs);
+        let data = arrange("small".into(), vec![block], census, FeatureNumbers::Auto, None, 0).expect("arranged");
         let sparsity = Sparsity::of(&data, 0);
         assert_eq!(sparsity.omega, Spread { max: 2.0, mean: 1.25, p99: 2.0 });
         assert_eq!(sparsity.delta, Spread { max: 0.5, mean: 0.3125, p99: 0.5 });

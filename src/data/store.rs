@@ -10,11 +10,13 @@
 //! `values` are only mapped. They are checked by the first pass that reads them ([`crate::problem::Problem::new`]) and,
 //! byte for byte, by [`verify_store`].
 
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
 
 use bytemuck::Pod;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::data::mmap::Mapped;
 use crate::data::{Column, Dataset, Numbering};
@@ -30,6 +32,9 @@ const ALIGNMENT: usize = 64;
 const ENTRY_BYTES: usize = 40;
 const TABLE_START: usize = 64;
 const N_SECTIONS: usize = 8;
+/// The last sections, which have an entry a non-zero.
+const INDICES: usize = 6;
+const VALUES: usize = 7;
 
 const _: () = assert!(TABLE_START + N_SECTIONS * ENTRY_BYTES + 8 <= HEADER_BYTES, "the header has room for its table");
 
@@ -51,6 +56,21 @@ struct Counts {
 }
 
 impl Counts {
+    fn of(data: &Dataset) -> Self {
+        Self {
+            rows: data.n_rows() as u64,
+            features: data.n_features() as u64,
+            nonzeros: data.offsets[data.n_rows()],
+            columns: data.numbering.n_columns,
+            first: u64::from(data.numbering.first),
+        }
+    }
+
+    /// The sections, or the error that there can be none.
+    fn placed(self, path: &Path) -> Result<[Section; N_SECTIONS]> {
+        self.sections().ok_or_else(|| Error::file(path, "the dataset is too large for this machine's addresses"))
+    }
+
     /// The sections: after the header, one after the other, each at a multiple of 64; if all that can be addressed.
     fn sections(self) -> Option<[Section; N_SECTIONS]> {
         let count = |n: u64| usize::try_from(n).ok();
@@ -79,41 +99,10 @@ impl Counts {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_store(data: &Dataset, path: &Path) -> Result<()> {
-    let counts = Counts {
-        rows: data.n_rows() as u64,
-        features: data.n_features() as u64,
-        nonzeros: data.n_nonzeros() as u64,
-        columns: data.numbering.n_columns,
-        first: u64::from(data.numbering.first),
-    };
-    let bytes: [&[u8]; N_SECTIONS] = [
-        bytemuck::cast_slice(&data.targets),
-        bytemuck::cast_slice(&data.offsets),
-        bytemuck::cast_slice(&data.row_order),
-        bytemuck::cast_slice(&data.counts),
-        bytemuck::cast_slice(&data.numbering.numbers),
-        bytemuck::cast_slice(&data.numbering.by_number),
-        bytemuck::cast_slice(&data.indices),
-        bytemuck::cast_slice(&data.values),
-    ];
-    let sections = counts.sections().ok_or_else(|| Error::file(path, "the dataset is too large for this machine's addresses"))?;
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.extend_from_slice(MAGIC);
-    header.extend_from_slice(&VERSION.to_ne_bytes());
-    header.extend_from_slice(&BYTE_ORDER.to_ne_bytes());
-    for count in [counts.rows, counts.features, counts.nonzeros, counts.columns, counts.first, N_SECTIONS as u64] {
-        header.extend_from_slice(&count.to_ne_bytes());
-    }
-    for (section, bytes) in sections.iter().zip(bytes) {
-        let mut name = [0u8; 16];
-        name[..section.name.len()].copy_from_slice(section.name.as_bytes());
-        header.extend_from_slice(&name);
-        for number in [section.place.start as u64, section.place.len() as u64, xxh3_64(bytes)] {
-            header.extend_from_slice(&number.to_ne_bytes());
-        }
-    }
-    header.resize(HEADER_BYTES - 8, 0);
-    header.extend_from_slice(&xxh3_64(&header).to_ne_bytes());
+    let counts = Counts::of(data);
+    let sections = counts.placed(path)?;
+    let bytes = bytes_of(data);
+    let header = header_bytes(counts, &sections, bytes.map(xxh3_64));
     crate::file::write(path, |out| {
         out.write_all(&header)?;
         let mut written = HEADER_BYTES;
@@ -124,6 +113,99 @@ pub fn write_store(data: &Dataset, path: &Path) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The bytes of the sections.
+fn bytes_of<'d>(data: &'d Dataset) -> [&'d [u8]; N_SECTIONS] {
+    [
+        bytemuck::cast_slice(&data.targets),
+        bytemuck::cast_slice(&data.offsets),
+        bytemuck::cast_slice(&data.row_order),
+        bytemuck::cast_slice(&data.counts),
+        bytemuck::cast_slice(&data.numbering.numbers),
+        bytemuck::cast_slice(&data.numbering.by_number),
+        bytemuck::cast_slice(&data.indices),
+        bytemuck::cast_slice(&data.values),
+    ]
+}
+
+fn header_bytes(counts: Counts, sections: &[Section; N_SECTIONS], checksums: [u64; N_SECTIONS]) -> Vec<u8> {
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    header.extend_from_slice(MAGIC);
+    header.extend_from_slice(&VERSION.to_ne_bytes());
+    header.extend_from_slice(&BYTE_ORDER.to_ne_bytes());
+    for count in [counts.rows, counts.features, counts.nonzeros, counts.columns, counts.first, N_SECTIONS as u64] {
+        header.extend_from_slice(&count.to_ne_bytes());
+    }
+    for (section, checksum) in sections.iter().zip(checksums) {
+        let mut name = [0u8; 16];
+        name[..section.name.len()].copy_from_slice(section.name.as_bytes());
+        header.extend_from_slice(&name);
+        for number in [section.place.start as u64, section.place.len() as u64, checksum] {
+            header.extend_from_slice(&number.to_ne_bytes());
+        }
+    }
+    header.resize(HEADER_BYTES - 8, 0);
+    header.extend_from_slice(&xxh3_64(&header).to_ne_bytes());
+    header
+}
+
+/// Writes a store whose non-zeros come bit by bit, into a file that is still empty.
+pub(crate) struct Writer<'a> {
+    file: &'a File,
+    path: &'a Path,
+    counts: Counts,
+    sections: [Section; N_SECTIONS],
+    checksums: [Xxh3; N_SECTIONS],
+    written: [usize; N_SECTIONS],
+}
+
+impl<'a> Writer<'a> {
+    /// Writes all sections but the non-zeros, which the dataset need not have yet.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn new(file: &'a File, path: &'a Path, data: &Dataset) -> Result<Self> {
+        let counts = Counts::of(data);
+        let checksums = std::array::from_fn(|_| Xxh3::new());
+        let mut writer = Self { file, path, counts, sections: counts.placed(path)?, checksums, written: [0; N_SECTIONS] };
+        for (k, bytes) in bytes_of(data)[..INDICES].iter().enumerate() {
+            writer.write(k, bytes)?;
+        }
+        Ok(writer)
+    }
+
+    /// Writes the next non-zeros.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn append(&mut self, indices: &[u32], values: &[f32]) -> Result<()> {
+        self.write(INDICES, bytemuck::cast_slice(indices))?;
+        self.write(VALUES, bytemuck::cast_slice(values))
+    }
+
+    fn write(&mut self, k: usize, bytes: &[u8]) -> Result<()> {
+        self.checksums[k].update(bytes);
+        let place = self.sections[k].place.start + self.written[k];
+        self.written[k] += bytes.len();
+        self.write_at(place, bytes)
+    }
+
+    fn write_at(&mut self, place: usize, bytes: &[u8]) -> Result<()> {
+        let seeked = self.file.seek(SeekFrom::Start(place as u64));
+        seeked.and_then(|_| self.file.write_all(bytes)).map_err(Error::io(self.path, "write"))
+    }
+
+    /// Writes the header, last of all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        let checksums = std::array::from_fn(|k| self.checksums[k].digest());
+        let header = header_bytes(self.counts, &self.sections, checksums);
+        self.file.set_len(self.sections[VALUES].place.end as u64).map_err(Error::io(self.path, "write"))?; // if there is none
+        self.write_at(0, &header)
+    }
 }
 
 /// The header of a mapped store, checked against the file's length.

@@ -6,7 +6,7 @@
 //!
 //! with b = 0 unless an intercept is asked for; b is not penalised. Everything computed here is f64, parallel on the current
 //! rayon pool, and the same to the last bit whatever the number of threads: sums over rows are made of chunks whose borders
-//! the data alone decides, and X'a is shared out by features, so that each of its entries is summed in the order of the rows.
+//! the data alone decides.
 //!
 //! A lower bound is D(a) of [`crate::loss`]; P(w) - D(a) is the duality gap, which no solution can hide from. The a of a
 //! problem with intercept must sum to 0 (b is free, so its conjugate is a wall): the heavier of the positive and the
@@ -26,6 +26,12 @@ use crate::sync::Float;
 
 /// Rows (or weights) in one piece of a sum.
 const CHUNK: usize = 2048;
+/// A block of rows with a vector of its own has so many non-zeros for each feature, or there is one block only ...
+const BLOCK_COST: usize = 16;
+/// ... and there are no more than this.
+const MOST_BLOCKS: usize = 16;
+/// So many rows ahead of its turn a row is asked for.
+const AHEAD: usize = 16;
 /// How many different labels a message lists.
 const LABELS_SHOWN: usize = 12;
 
@@ -166,30 +172,26 @@ impl<'a> Problem<'a> {
         (gradient, self.mean(&derivatives))
     }
 
-    /// v = (1/n) sum_i a_i x_i.
+    /// v = (1/n) sum_i a_i x_i. The rows are cut into blocks with a vector each, as many as keep the vectors small beside the
+    /// data, and the vectors are added in order.
     pub fn transposed(&self, a: &[f64]) -> Vec<f64> {
-        let (rows, n) = (self.rows, self.n_rows() as f64);
-        let mut v = vec![0.0; self.n_features()];
-        let parts = shares_of_features(self.data.counts(), rayon::current_num_threads());
-        let mut pieces = Vec::with_capacity(parts.len());
-        let mut rest = v.as_mut_slice();
-        for part in parts {
-            let (piece, after) = rest.split_at_mut(part.len());
-            rest = after;
-            pieces.push((part, piece));
-        }
-        let alone = pieces.len() == 1;
-        pieces.into_par_iter().for_each(|(part, piece)| {
-            for (i, &a_i) in a.iter().enumerate().filter(|&(_, &a_i)| a_i != 0.0) {
-                let row = rows.row(i);
-                let row = if alone { row } else { row.between(part.start as u32, part.end as u32) };
-                for (j, x) in row.iter() {
-                    piece[j - part.start] += a_i * f64::from(x);
+        let (n, d) = (self.n_rows(), self.n_features());
+        let n_blocks = (self.data.n_nonzeros() / (BLOCK_COST * d.max(1))).clamp(1, MOST_BLOCKS);
+        let block = |k: usize| {
+            let mut sum = vec![0.0; d];
+            for i in n * k / n_blocks..n * (k + 1) / n_blocks {
+                if a.get(i + AHEAD).is_some_and(|&a_i| a_i != 0.0) {
+                    self.rows.prefetch(i + AHEAD);
+                }
+                if a[i] != 0.0 {
+                    self.rows.row(i).iter().for_each(|(j, x)| sum[j] += a[i] * f64::from(x));
                 }
             }
-            piece.iter_mut().for_each(|v_j| *v_j /= n);
-        });
-        v
+            sum
+        };
+        let blocks: Vec<Vec<f64>> = (0..n_blocks).into_par_iter().map(block).collect();
+        let mean = |j: usize| blocks.iter().map(|block| block[j]).sum::<f64>() / n as f64;
+        (0..d).into_par_iter().with_min_len(CHUNK).map(mean).collect()
     }
 
     /// The certificate of (w, b) from w alone: a_i = -phi_i'(w·x_i + b). Its gap goes to 0 with w for losses without

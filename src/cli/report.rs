@@ -38,6 +38,8 @@ pub struct Report<'a> {
     update: &'a str,
     memory: Option<&'a str>,
     threads: usize,
+    /// How many of the threads were at work at the end: fewer than all, where that was found to be faster.
+    workers: usize,
     /// The processor of each worker.
     cpus: Vec<Option<usize>>,
     epochs: u64,
@@ -73,6 +75,7 @@ impl<'a> Report<'a> {
             update: choice.update.name(),
             memory: (choice.strategy == StrategyKind::Hogwild).then(|| choice.sharing.name()),
             threads: team.n_workers(),
+            workers: outcome.n_workers.unwrap_or(team.n_workers()),
             cpus: team.cpus().to_vec(),
             epochs: outcome.progress.epoch,
             updates: outcome.progress.updates,
@@ -122,10 +125,12 @@ impl<F: Float> Summary<'_, F> {
         let memory =
             if choice.strategy == StrategyKind::Hogwild { format!(", {} memory", choice.sharing.name()) } else { String::new() };
         let plural = if team.n_workers() == 1 { "" } else { "s" };
-        line(
-            "method",
-            format!("{} x {}{memory}, {} thread{plural}", choice.strategy.name(), choice.update.name(), team.n_workers()),
-        );
+        let at_work = match outcome.n_workers.filter(|&n| n < team.n_workers()) {
+            Some(n) => format!(" ({n} at work: more were not faster)"),
+            None => String::new(),
+        };
+        let (strategy, update, n) = (choice.strategy.name(), choice.update.name(), team.n_workers());
+        line("method", format!("{strategy} x {update}{memory}, {n} thread{plural}{at_work}"));
         line("objective", format!("{:.10}", outcome.best.certificate.objective));
         if let Some(gap) = outcome.best.certificate.gap().filter(|gap| gap.is_finite()) {
             line("gap", format!("{gap:.2e}: the optimum is at most {:.3} % lower (certified)", 100.0 * gap));

@@ -136,6 +136,9 @@ impl Train {
         let reading = reading(self.quiet, &self.data);
         let data = team.install(|| open(&self.data, FeatureNumbers::Auto, self.seed))?;
         Model::check_size(&data)?;
+        if data.is_streamed() {
+            warn(&format!("{} does not fit in memory: its rows are read from disk, in the store's order", data.name()));
+        }
         let settings = self.settings(&data)?;
         let test = self.test.as_ref().map(|path| team.install(|| open(path, FeatureNumbers::Auto, self.seed))).transpose()?;
         let problem = team.install(|| Problem::new(&data, settings.loss, settings.penalty, self.intercept))?;

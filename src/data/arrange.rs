@@ -70,6 +70,7 @@ impl Frame {
             counts: found.counts.into(),
             numbering,
             shuffled: true,
+            streamed: false,
         };
         Ok(Self { data, features })
     }

@@ -25,6 +25,16 @@ impl<T: Pod> Column<'_, T> {
     }
 }
 
+impl<T> Column<'_, T> {
+    /// Has these entries brought into memory if they lie in a file, and does not wait.
+    pub fn read_ahead(&self, entries: Range<usize>) {
+        if let Self::Mapped(file, bytes) = self {
+            let at = |entry: usize| bytes.start + entry * size_of::<T>();
+            file.read_ahead(at(entries.start)..at(entries.end).min(bytes.end));
+        }
+    }
+}
+
 impl<T: Pod> Deref for Column<'_, T> {
     type Target = [T];
     fn deref(&self) -> &[T] {

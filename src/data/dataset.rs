@@ -1,5 +1,7 @@
 //! The examples: compressed sparse rows, their targets, and how both are numbered.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use sprs::CsMatViewI;
 
@@ -22,6 +24,8 @@ pub struct Dataset<'a> {
     pub(crate) counts: Column<'a, u32>,
     pub(crate) numbering: Numbering<'a>,
     pub(crate) shuffled: bool,
+    /// Rows are read from disk as they are visited: they do not all fit in memory.
+    pub(crate) streamed: bool,
 }
 
 /// Which feature number of the user's stands for which feature of the dataset.
@@ -165,6 +169,22 @@ impl<'a> Dataset<'a> {
         self.shuffled
     }
 
+    /// Whether the rows are read from disk as they are visited, because memory has no room for all of them. They are then
+    /// visited in the order in which they lie in the file.
+    pub fn is_streamed(&self) -> bool {
+        self.streamed
+    }
+
+    /// Has these rows brought into memory, and does not wait; rows beyond the last are nobody's.
+    pub fn read_ahead(&self, rows: Range<usize>) {
+        let end = rows.end.min(self.n_rows());
+        if rows.start < end {
+            let non_zeros = self.offsets[rows.start] as usize..self.offsets[end] as usize;
+            self.indices.read_ahead(non_zeros.clone());
+            self.values.read_ahead(non_zeros);
+        }
+    }
+
     /// The different targets, rising, as far as there are at most `limit` of them; -0 is 0.
     pub fn labels(&self, limit: usize) -> Option<Vec<f32>> {
         let mut labels: Vec<f32> = Vec::new();
@@ -245,6 +265,7 @@ impl<'a> Dataset<'a> {
             counts: counts.into(),
             numbering,
             shuffled: false,
+            streamed: false,
         })
     }
 }

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,6 +35,14 @@ impl Mapped {
     pub fn advise_sequential(&self) {
         #[cfg(unix)]
         let _ = self.0.advise(memmap2::Advice::Sequential); // advice only: a refusal changes nothing but speed
+    }
+
+    /// Has these bytes read in the background.
+    pub fn read_ahead(&self, bytes: Range<usize>) {
+        #[cfg(unix)]
+        let _ = self.0.advise_range(memmap2::Advice::WillNeed, bytes.start, bytes.len()); // advice, too
+        #[cfg(not(unix))]
+        let _ = bytes;
     }
 }
 

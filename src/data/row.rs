@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::data::{prefetch, prefetch_range};
 use crate::sync::Float;
 
 /// The non-zeros of one example: features in rising order, and their values.
@@ -87,6 +88,20 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     pub fn non_zeros(self, i: usize) -> Range<usize> {
         self.offsets[i] as usize..self.offsets[i + 1] as usize
+    }
+
+    /// Asks for the place of row i.
+    #[inline(always)]
+    pub fn prefetch_place(self, i: usize) {
+        prefetch(self.offsets, i);
+    }
+
+    /// Asks for the features and values of row i, whose place should be near by now.
+    #[inline(always)]
+    pub fn prefetch(self, i: usize) {
+        let non_zeros = self.non_zeros(i);
+        prefetch_range(self.indices, non_zeros.clone());
+        prefetch_range(self.values, non_zeros);
     }
 
     /// All row offsets.

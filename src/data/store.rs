@@ -19,7 +19,7 @@ use bytemuck::Pod;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::data::mmap::Mapped;
-use crate::data::{Column, Dataset, Numbering};
+use crate::data::{Column, Dataset, Numbering, memory};
 use crate::error::{Error, Result};
 
 /// The first bytes of a store.
@@ -29,6 +29,8 @@ const VERSION: u32 = 1;
 const BYTE_ORDER: u32 = 0x0102_0304;
 const HEADER_BYTES: usize = 512;
 const ALIGNMENT: usize = 64;
+/// A store that is larger than this share of the memory there is, is streamed.
+const MEMORY_SHARE: f64 = 0.9;
 const ENTRY_BYTES: usize = 40;
 const TABLE_START: usize = 64;
 const N_SECTIONS: usize = 8;
@@ -277,6 +279,10 @@ pub(crate) fn open(path: &Path) -> Result<Dataset<'static>> {
     let header = header(path, &file)?;
     check_sums(path, &file, &header, false)?;
     let Header { counts, sections, .. } = header;
+    let streamed = memory::available().is_some_and(|bytes| file.bytes().len() as f64 > MEMORY_SHARE * bytes as f64);
+    if streamed {
+        file.advise_sequential();
+    }
     fn column<T: Pod>(path: &Path, file: &Mapped, section: &Section) -> Result<Column<'static, T>> {
         Column::mapped(file, section.place.clone()).ok_or_else(|| damaged(path, section.name, "it is not aligned"))
     }
@@ -296,6 +302,7 @@ pub(crate) fn open(path: &Path) -> Result<Dataset<'static>> {
             n_columns: counts.columns,
         },
         shuffled: true,
+        streamed,
     };
     // A matching checksum says that the bytes are those which were written, not that an honest program wrote them.
     let (n, d, nnz) = (data.n_rows(), data.n_features(), data.n_nonzeros());

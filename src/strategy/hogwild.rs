@@ -30,6 +30,10 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Hogwild {
             race::<F, U, false>(job, update, weights, step_size);
         }
     }
+
+    fn repair_epochs(&self, n_workers: usize) -> u64 {
+        if n_workers > 1 && !self.atomic { 8 } else { 64 }
+    }
 }
 
 fn race<F: Float, U: Update<F>, const ATOMIC: bool>(job: Job<'_>, update: &U, shared: &Shared<F>, step_size: F) {

@@ -20,7 +20,6 @@ use crate::sync::Float;
 use crate::threads::Team;
 use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Tables, Update, Visit};
 use crate::weights::Memory;
-use crate::weights::kernel::{prefetch, prefetch_range};
 
 pub use global_lock::GlobalLock;
 pub use hogwild::Hogwild;
@@ -47,19 +46,25 @@ const FAR: usize = 16;
 /// ... and so many before, its features and values.
 const NEAR: usize = 6;
 
+/// Of a streamed store so many rows, or as many as a chunk has, are read while a chunk is worked on.
+const READ_AHEAD_ROWS: usize = 4096;
+
 impl<'a> Job<'a> {
     /// The visits of some places of the order; the memory that they will need is asked for some visits before.
     fn visits<F: Float, U: Update<F>>(self, update: &'a U, places: Range<usize>) -> impl Iterator<Item = Visit> + 'a {
-        let rows = self.problem.rows();
+        let (data, rows) = (self.problem.data(), self.problem.rows());
+        if data.is_streamed()
+            && let Some(i) = self.order.row(places.end)
+        {
+            data.read_ahead(i..i + READ_AHEAD_ROWS.max(places.len()));
+        }
         let ahead = move |place: usize| {
             if let Some(i) = self.order.row(place + FAR) {
-                prefetch(rows.offsets(), i);
+                rows.prefetch_place(i);
                 update.prefetch(i);
             }
             if let Some(i) = self.order.row(place + NEAR) {
-                let non_zeros = rows.non_zeros(i);
-                prefetch_range(rows.indices(), non_zeros.clone());
-                prefetch_range(rows.values(), non_zeros);
+                rows.prefetch(i);
             }
         };
         places.clone().zip(self.order.visits(places)).map(move |(place, visit)| {
@@ -80,6 +85,12 @@ pub trait Pass<F: Float, U>: Send + Sync {
     /// How many of the team's workers are at work now, if that is the pass's own choice.
     fn n_workers(&self) -> Option<usize> {
         None
+    }
+
+    /// In so many epochs the weights are computed anew from the dual variables, if there are some, so that neither rounding
+    /// nor what workers have lost between them adds up.
+    fn repair_epochs(&self, _n_workers: usize) -> u64 {
+        64
     }
 }
 
@@ -124,12 +135,6 @@ pub struct Candidate<F> {
     pub duals: Option<(Vec<f64>, Vec<f64>)>,
 }
 
-/// In so many epochs the weights are computed anew from the dual variables, so that what workers have lost between them does
-/// not add up ...
-const REPAIR_EPOCHS: u64 = 8;
-/// ... and in so many, with one worker, so that rounding does not.
-const REPAIR_EPOCHS_ALONE: u64 = 64;
-
 /// All that the next epoch depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State<F> {
@@ -154,8 +159,7 @@ struct Run<F: Float, U, P: Pass<F, U>> {
 
 impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
     fn epoch(&mut self, problem: &Problem, team: &Team, step_size: F) -> usize {
-        let often = if team.n_workers() > 1 { REPAIR_EPOCHS } else { REPAIR_EPOCHS_ALONE };
-        if self.epoch > 0 && self.epoch.is_multiple_of(often) {
+        if self.epoch > 0 && self.epoch.is_multiple_of(self.pass.repair_epochs(team.n_workers())) {
             self.repair(problem, team);
         }
         self.update.begin_epoch(&mut self.memory);

@@ -1,7 +1,8 @@
 //! Who is visited when: buckets of neighbouring rows in a random order, new in every epoch.
 //!
 //! Where the rows lie shuffled in memory, a bucket of 16 neighbours is as fair a sample as 16 random rows and is read at a
-//! third of their price. Rows that lie as the caller had them may be sorted, and are visited one by one.
+//! third of their price. Rows that do not fit in memory are visited as they lie on the disk, which has no other way to be
+//! fast; they were shuffled when the store was written. Rows that lie as the caller had them may be sorted, and are visited one by one.
 
 use std::ops::Range;
 
@@ -22,6 +23,8 @@ const CHUNK_ROWS: usize = 256;
 pub struct Order {
     n_rows: usize,
     bucket_rows: usize,
+    /// Buckets are visited as they lie in memory.
+    in_place: bool,
     /// The rows that do not rest, as they lie in memory, and which of them are neighbours.
     awake: Vec<u32>,
     buckets: Vec<Range<u32>>,
@@ -34,7 +37,7 @@ impl Order {
     /// An order over a dataset's rows.
     pub fn new(data: &Dataset, seed: u64) -> Self {
         let bucket_rows = if data.is_shuffled() { BUCKET_ROWS } else { 1 };
-        Self { n_rows: data.n_rows(), bucket_rows, seed, ..Self::default() }
+        Self { n_rows: data.n_rows(), bucket_rows, in_place: data.is_streamed(), seed, ..Self::default() }
     }
 
     /// Draws the order of an epoch, of the rows that do not rest.
@@ -48,6 +51,10 @@ impl Order {
             if first < self.awake.len() as u32 {
                 self.buckets.push(first..self.awake.len() as u32);
             }
+        }
+        if self.in_place {
+            self.rows.clone_from(&self.awake);
+            return;
         }
         let mixed = self.seed ^ epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15); // far apart for near epochs
         self.buckets.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(mixed));
@@ -115,6 +122,14 @@ mod tests {
             awake.sort_unstable();
             assert_eq!(awake, (0..n).filter(|i| i % 3 != 0).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn rows_on_disk_are_visited_as_they_lie() {
+        let mut order = Order { in_place: true, ..order(1000, 16) };
+        order.shuffle(1, |i| i % 2 == 1);
+        let rows: Vec<usize> = order.visits(0..order.n_visits()).map(|visit| visit.row).collect();
+        assert_eq!(rows, (0..1000).step_by(2).collect::<Vec<_>>());
     }
 
     #[test]

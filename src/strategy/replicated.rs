@@ -40,6 +40,8 @@ const FEATURE_COST: f64 = 0.5;
 const MERGE_SHARE: f64 = 0.1;
 /// Merges of each worker in an epoch that are wanted at least: the head is cut where they would cost more.
 const MERGES_WANTED: f64 = 24.0;
+/// A worker who is alone looks up so often whether the run is cancelled.
+const CANCEL_ROWS: usize = 1024;
 /// Rows between two merges, at least.
 const FEWEST_ROWS: usize = 16;
 
@@ -57,13 +59,12 @@ impl<F> Default for Replicate<F> {
     }
 }
 
-/// How many features are private. All, where they do not come hot first; none, where nobody else is.
+/// How many features are private. All, where they do not come hot first or nobody else is there.
 fn n_head(problem: &Problem, n_workers: usize) -> usize {
     let data = problem.data();
     let affordable = MERGE_SHARE * data.n_nonzeros() as f64 / (FEATURE_COST * MERGES_WANTED * n_workers as f64);
     match n_workers {
-        1 => 0,
-        _ if data.is_shuffled() => data.n_features().min(affordable as usize),
+        2.. if data.is_shuffled() => data.n_features().min(affordable as usize),
         _ => data.n_features(),
     }
 }
@@ -84,6 +85,9 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
         let (rows, shared) = (rows.max(FEWEST_ROWS), &*shared);
         let Self { replicas, crew, n_head } = self;
         crew.run(order.n_visits(), |places, size| {
+            if size == 1 {
+                return alone(job, update, shared, places, step_size);
+            }
             let ticket = Ticket::new(places.len().div_ceil(rows));
             team.share(size, |worker| {
                 let mut replica = replicas[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -101,6 +105,25 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
     fn n_workers(&self) -> Option<usize> {
         Some(self.crew.size())
     }
+
+    /// Only the tail can lose an addition, and seldom does.
+    fn repair_epochs(&self, _n_workers: usize) -> u64 {
+        32
+    }
+}
+
+/// One worker, nobody beside him.
+fn alone<F: Float, U: Update<F>>(job: Job<'_>, update: &U, shared: &Replicated<F>, places: Range<usize>, step_size: F) {
+    let intercept = Cell::new(F::ZERO);
+    shared.with_intercept(&intercept, || {
+        shared.alone(&intercept, |w| {
+            for start in places.clone().step_by(CANCEL_ROWS).take_while(|_| !job.team.cancelled()) {
+                for visit in job.visits(update, start..(start + CANCEL_ROWS).min(places.end)) {
+                    update.step(job.problem, visit, w, step_size);
+                }
+            }
+        });
+    });
 }
 
 /// One worker between his merges.
@@ -151,7 +174,7 @@ impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
             shared.with_intercept(&intercept, || {
                 let w = shared.view(replica, &intercept);
                 for &(i, change) in &*steps {
-                    update.take_back(problem, i, w, (F::ONE - scale) * change, *n_head);
+                    update.take_back(problem, i, w, change, F::ONE - scale, *n_head);
                 }
             });
         }

@@ -147,6 +147,8 @@ pub struct Outcome<F> {
     pub progress: Progress,
     /// Why it ended.
     pub stop: Stop,
+    /// How many of the team's workers were at work at the end, if the strategy has found fewer than all to be faster.
+    pub n_workers: Option<usize>,
     /// How often an explosion made it go back and halve the step size.
     pub halvings: u32,
 }
@@ -171,7 +173,7 @@ impl Trust {
 
     fn learn(&mut self, seen: Option<Estimate>, certificate: &Certificate) {
         let share = seen.zip(certificate.dual).map(|(seen, dual)| (certificate.objective - dual) / seen.gap);
-        self.0 = share.filter(|share| share.is_finite() && *share > 0.0).unwrap_or(self.0);
+        self.0 = share.filter(|share| share.is_finite()).map_or(self.0, |share| share.clamp(0.1, 2.0));
     }
 }
 
@@ -223,7 +225,9 @@ fn run<F: Float>(
             progress.epoch += 1;
             progress.updates += visits as u64;
             let seen = strategy.estimate();
-            let passed = trust.passed(progress, seen);
+            // A certificate that came too early is not asked for again at once.
+            let hasty = progress.epoch <= evaluated.epoch + evaluated.epoch / 16;
+            let passed = trust.passed(progress, seen.filter(|_| !hasty));
             let finite = passed.gap.is_none_or(f64::is_finite);
             let mut wanted = is_due(progress.epoch, evaluated.epoch, seen.is_some()) || !finite || team.cancelled();
             for observer in observers.iter_mut() {
@@ -274,7 +278,8 @@ fn run<F: Float>(
             for observer in observers.iter_mut() {
                 observer.finish(&now)?;
             }
-            return Ok(Outcome { best: best.clone(), progress, stop, halvings });
+            let (best, n_workers) = (best.clone(), strategy.n_workers());
+            return Ok(Outcome { best, progress, stop, n_workers, halvings });
         }
     }
 }

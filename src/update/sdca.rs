@@ -48,13 +48,13 @@
 //! where c and c_b are where w and b stood when the epoch began. From epoch to epoch they follow, until nothing pulls any
 //! more; what is certified is the problem without any pull.
 
+use crate::data::prefetch;
 use crate::error::{Error, Result};
 use crate::loss::DualStep;
 use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
 use crate::update::{Duals, Estimate, Tables, Update, Visit, find_tables};
-use crate::weights::kernel::prefetch;
 use crate::weights::{Memory, Weights};
 
 /// k of the intercept, over the strength of the weights' pull or penalty: how firmly it is held within an epoch.
@@ -250,9 +250,11 @@ impl<F: Float> Update<F> for Sdca<F> {
         curvature / 2.0 * change.to_f64() * change.to_f64()
     }
 
-    fn take_back<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, change: F, first: usize) {
-        let dual = &self.examples[i].dual;
+    fn take_back<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, change: F, share: F, first: usize) {
+        let Example { dual, lag, .. } = &self.examples[i];
+        let change = share * change;
         dual.set(dual.get() - change);
+        lag.set(lag.get() - share * lag.get());
         let tail = problem.rows().row(i).between(first as u32, u32::MAX);
         w.add_scaled(tail, F::from_f64(-change.to_f64() * self.scale));
         if problem.has_intercept() {

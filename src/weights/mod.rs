@@ -4,7 +4,6 @@
 //! The intercept travels apart: it belongs to every row, and as one more coordinate it would be the most contended of all.
 //! A worker keeps a copy, and publishes what it changed after each chunk of rows ([`Shared::with_intercept`]).
 
-pub mod kernel;
 mod local;
 mod replicated;
 mod shared;

@@ -96,6 +96,14 @@ impl<F: Float> Replicated<F> {
         ReplicaView { head: Private::from_mut(replica.own.as_mut_slice()).as_slice_of_cells(), tail: &self.tail, intercept }
     }
 
+    /// Lets one worker work on the shared head itself, while no other is at work: nothing to copy, nothing to merge.
+    pub fn alone<T>(&self, intercept: &Private<F>, work: impl FnOnce(ReplicaView<'_, F>) -> T) -> T {
+        let mut head = self.lock();
+        head.merges += 1;
+        let head = Private::from_mut(head.weights.as_mut_slice()).as_slice_of_cells();
+        work(ReplicaView { head, tail: &self.tail, intercept })
+    }
+
     /// As [`crate::weights::Shared::with_intercept`].
     pub fn with_intercept(&self, copy: &Private<F>, work: impl FnOnce()) {
         publish::<F>(&self.intercept, copy, work);

@@ -1,4 +1,4 @@
-//! What the hot loops ask of the processor itself.
+//! Memory asked for before it is needed.
 //!
 //! The price of a visit is memory: where rows rest, those that are left lie apart, and each is a chain of cache misses
 //! (offset, then features and values) unless it is fetched while earlier rows are worked on. Measured on kdd99 with one row

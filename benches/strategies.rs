@@ -79,7 +79,7 @@ fn main() {
 
 /// From zero weights until a limit is reached.
 fn run(problem: &Problem, team: &Team, strategy: StrategyKind, update: UpdateKind, mut limits: Limits) -> Outcome<f32> {
-    let choice = Choice { strategy, update, sharing: Sharing::Wild, batch: BATCH, seed: 0 };
+    let choice = Choice { strategy, update, sharing: Sharing::Replicated, batch: BATCH, seed: 0 };
     let step_size = team.install(|| StepSize::new(problem, &choice, None, None));
     let mut strategy = strategy::build::<f32>(problem, &choice).expect("a cross that exists");
     let plan = Plan::new(step_size);

@@ -17,7 +17,7 @@
 //! | [`data`] | where are the examples? Text, `.npz`, stores, borrowed matrices: one [`Dataset`]. |
 //! | [`loss`], [`penalty`] | what does one example cost, and what do large weights? |
 //! | [`problem`] | data + loss + penalty: objective, gradient, duality gap, in f64. |
-//! | [`weights`] | how are the weights read and changed? Plain, wild, atomic. |
+//! | [`weights`] | how are the weights read and changed? Plain, wild, atomic, replicated. |
 //! | [`update`] | what does one example change? sgd, adagrad, sdca. |
 //! | [`strategy`] | how do workers share the weights? One file each. |
 //! | [`eval`] | how good are scores? |
@@ -41,7 +41,7 @@
 //! let problem = team.install(|| Problem::new(&data, &loss::Hinge, Penalty { l2, l1: 0.0 }, false))?;
 //!
 //! let choice =
-//!     Choice { strategy: StrategyKind::Hogwild, update: UpdateKind::Sdca, sharing: Sharing::Wild, batch: 1, seed: 0 };
+//!     Choice { strategy: StrategyKind::Hogwild, update: UpdateKind::Sdca, sharing: Sharing::Replicated, batch: 1, seed: 0 };
 //! let mut strategy = strategy::build::<f32>(&problem, &choice)?;
 //! let plan = Plan::new(StepSize::new(&problem, &choice, None, None));
 //! let mut limits = Limits { gap: Some(1e-6), ..Limits::default() };

@@ -107,18 +107,7 @@ fn the_lasso_comes_to_a_certified_optimum_without_l2_and_has_zeros() {
 /// Every row has the same hot features: the hardest case for additions that are lost.
 #[test]
 fn hundreds_of_wild_runs_on_hot_features_all_certify() {
-    let text: String = {
-        let mut random = examples::Numbers(2);
-        (0..400)
-            .map(|i| {
-                let values = random.vector(6);
-                let features: String =
-                    values.iter().enumerate().map(|(k, x)| format!(" {}:{:.3}", k + 1, 0.5 * x + 0.1)).collect();
-                format!("{}{features}\n", if values[0] + 0.3 * values[3] + 0.2 * f64::from(i % 3) > 0.0 { 1 } else { -1 })
-            })
-            .collect()
-    };
-    let data = examples::read(&text);
+    let data = hot_rows();
     let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
     let team = Team::new(4, true).expect("workers");
     for round in 0..300 {
@@ -132,6 +121,92 @@ fn hundreds_of_wild_runs_on_hot_features_all_certify() {
             let again = problem.objective(&outcome.best.weights, outcome.best.intercept);
             assert_eq!(again, outcome.best.certificate.objective);
         }
+    }
+}
+
+/// Rows over six features that all of them have: every step of every worker meets all others.
+fn hot_rows() -> Dataset<'static> {
+    let mut random = examples::Numbers(2);
+    let text: String = (0..400)
+        .map(|i| {
+            let values = random.vector(6);
+            let features: String = values.iter().enumerate().map(|(k, x)| format!(" {}:{:.3}", k + 1, 0.5 * x + 0.1)).collect();
+            format!("{}{features}\n", if values[0] + 0.3 * values[3] + 0.2 * f64::from(i % 3) > 0.0 { 1 } else { -1 })
+        })
+        .collect();
+    examples::read(&text)
+}
+
+#[test]
+fn five_hundred_runs_of_eight_workers_who_merge_on_hot_features_all_certify() {
+    let data = hot_rows();
+    for (loss, rounds) in [(&Hinge as &'static dyn Loss, 300), (&SquaredHinge, 100), (&Logistic, 100)] {
+        let problem = problem(&data, loss, ridge(&data, 10.0), false);
+        let team = Team::new(8, true).expect("workers");
+        for seed in 0..rounds {
+            let choice = Choice { sharing: Sharing::Replicated, seed, ..choice(StrategyKind::Hogwild, UpdateKind::Sdca) };
+            let limits = Limits { gap: Some(1e-3), epochs: Some(3000), ..Limits::default() };
+            let gap = fit::<f32>(&problem, &choice, &team, limits).best.certificate.gap().expect("a dual");
+            assert!((-1e-9..=1e-3).contains(&gap), "{}, seed {seed}: {gap}", loss.name());
+        }
+    }
+}
+
+#[test]
+fn what_any_number_of_workers_certify_is_what_a_plain_recomputation_finds() {
+    let data = text_like(3000, 500, 12);
+    for loss in [&Hinge as &'static dyn Loss, &SquaredHinge, &Logistic] {
+        let problem = problem(&data, loss, ridge(&data, 1.0), false);
+        let optimum = certified_bound(&problem);
+        for n_workers in [1, 2, 4, 8] {
+            let team = Team::new(n_workers, true).expect("workers");
+            for &sharing in Sharing::ALL {
+                let choice = Choice { sharing, ..choice(StrategyKind::Hogwild, UpdateKind::Sdca) };
+                let limits = Limits { gap: Some(1e-4), epochs: Some(3000), ..Limits::default() };
+                let best = fit::<f32>(&problem, &choice, &team, limits).best;
+                let plain: f64 = (0..data.n_rows())
+                    .map(|i| {
+                        let score: f64 = data.row(i).iter().map(|(j, x)| f64::from(best.weights[j]) * f64::from(x)).sum();
+                        loss.value(score, f64::from(problem.targets()[i]))
+                    })
+                    .sum::<f64>()
+                    / data.n_rows() as f64
+                    + problem.penalty().l2 / 2.0 * best.weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>();
+                let dual = best.certificate.dual.expect("a dual");
+                assert!((plain - best.certificate.objective).abs() < 1e-12, "{n_workers} workers, {sharing:?}");
+                assert!(dual <= optimum * (1.0 + 1e-6), "{n_workers} workers, {sharing:?}: a bound above the optimum");
+                assert!(plain - dual <= 1e-4 * plain);
+            }
+        }
+    }
+}
+
+#[test]
+fn evaluations_are_rare_unless_somebody_asks() {
+    struct Count(u64, bool);
+    impl unfenced::train::Observer<f32> for Count {
+        fn wants(&mut self, _passed: &unfenced::train::Passed) -> bool {
+            self.1
+        }
+        fn observe(&mut self, _now: &unfenced::train::Snapshot<f32>) -> unfenced::Result<ControlFlow<unfenced::train::Stop>> {
+            self.0 += 1;
+            Ok(ControlFlow::Continue(()))
+        }
+    }
+    let data = text_like(500, 300, 10);
+    let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
+    let team = Team::new(1, false).expect("a worker");
+    for (update, asks, most) in
+        [(UpdateKind::Sdca, false, 3), (UpdateKind::Sdca, true, 100), (UpdateKind::Sgd, false, 13), (UpdateKind::Sgd, true, 100)]
+    {
+        let choice = choice(StrategyKind::Sequential, update);
+        let mut strategy = unfenced::strategy::build::<f32>(&problem, &choice).expect("a method");
+        let plan = unfenced::train::Plan::new(unfenced::train::StepSize::new(&problem, &choice, None, None));
+        let (mut count, mut limits) = (Count(0, asks), Limits { epochs: Some(100), ..Limits::default() });
+        let outcome = unfenced::train::train(&problem, strategy.as_mut(), &team, plan, None, &mut [&mut count, &mut limits])
+            .expect("a run");
+        assert_eq!(outcome.progress.epoch, 100);
+        assert!(count.0 <= most && (!asks || count.0 == 100), "{update:?}, asked {asks}: {} evaluations", count.0);
     }
 }
 

@@ -272,8 +272,8 @@ fn too_early<F: Float>(reached: Certificate, settings: &Settings) -> String {
             "a gap so small wants --precision f64, and perhaps more --epochs"
         }
         UpdateKind::Sdca if choice.strategy == StrategyKind::Hogwild && choice.sharing == Sharing::Wild => {
-            "--memory atomic (or --threads 1) where features are in many rows, more --epochs or --time, a larger --l2 (smaller \
-             --c) or features scaled to about 1 help"
+            "--memory replicated where features are in many rows, more --epochs or --time, a larger --l2 (smaller --c) or \
+             features scaled to about 1 help"
         }
         UpdateKind::Sdca => "more --epochs or --time, a larger --l2 (smaller --c) or features scaled to about 1 help",
         _ if settings.loss.smoothness().is_none() => {

@@ -1,8 +1,8 @@
 //! Memory asked for before it is needed.
 //!
 //! The price of a visit is memory: where rows rest, those that are left lie apart, and each is a chain of cache misses
-//! (offset, then features and values) unless it is fetched while earlier rows are worked on. Measured on kdd99 with one row
-//! in twenty awake: 440 ns a visit without, see `benches/kernels.rs`.
+//! (offset, then features and values) unless it is fetched while earlier rows are worked on. Measured, time to a gap of
+//! 1e-3 without over with: 1.9 on 50 million text-like non-zeros, 1.2 on rcv1.
 #![allow(unsafe_code)]
 
 use std::ops::Range;

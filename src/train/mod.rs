@@ -1,5 +1,9 @@
 //! The one loop of training, and what watches it. A strategy supplies epochs; here they are timed, evaluated, shown to the
 //! observers that stop, record or save, and taken back when the objective explodes.
+//!
+//! An evaluation costs about as much as an epoch. It is made when an observer asks for it (the limits do when an estimate,
+//! which costs nothing, says that the gap may have been reached; a history does after every epoch), and unasked after ever
+//! longer times.
 
 mod checkpoint;
 mod record;

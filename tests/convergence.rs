@@ -153,6 +153,31 @@ fn five_hundred_runs_of_eight_workers_who_merge_on_hot_features_all_certify() {
 }
 
 #[test]
+fn a_merge_never_lets_the_dual_fall_however_many_workers_share_hot_features() {
+    let data = hot_rows();
+    for loss in [&Hinge as &'static dyn Loss, &SquaredHinge, &Logistic, &Squared] {
+        let problem = problem(&data, loss, ridge(&data, 10.0), false);
+        for n_workers in [2, 8] {
+            let team = Team::new(n_workers, true).expect("workers");
+            for seed in 0..30 {
+                let choice = Choice { sharing: Sharing::Replicated, seed, ..choice(StrategyKind::Hogwild, UpdateKind::Sdca) };
+                let mut strategy = unfenced::strategy::build::<f64>(&problem, &choice).expect("a method");
+                let mut before = 0.0;
+                for epoch in 0..20 {
+                    strategy.epoch(&problem, &team, 1.0);
+                    let state = strategy.state();
+                    let duals = state.tables.iter().find(|table| table.0 == "duals").expect("dual variables").1.clone();
+                    let v = problem.transposed(&duals);
+                    let dual = problem.certify_dual(&state.weights, 0.0, duals, &v).dual.expect("a dual");
+                    assert!(dual >= before - 1e-12, "{}, {n_workers} workers, epoch {epoch}: {dual} < {before}", loss.name());
+                    before = dual;
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn what_any_number_of_workers_certify_is_what_a_plain_recomputation_finds() {
     let data = text_like(3000, 500, 12);
     for loss in [&Hinge as &'static dyn Loss, &SquaredHinge, &Logistic] {

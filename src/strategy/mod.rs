@@ -79,7 +79,7 @@ pub trait Pass<F: Float, U>: Send + Sync {
     /// Where the weights live.
     type Memory: Memory<F>;
 
-    /// Visits every row once, and returns with every worker idle. A cancelled team's pass ends early.
+    /// Visits every row of the order once, and returns with every worker idle. A cancelled team's pass ends early.
     fn pass(&mut self, job: Job<'_>, update: &U, weights: &mut Self::Memory, step_size: F);
 
     /// How many of the team's workers are at work now, if that is the pass's own choice.

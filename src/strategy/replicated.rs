@@ -17,8 +17,8 @@
 //! ```
 //!
 //! makes every merge climb, whatever the number of workers and however hard their features collide. For the hinge it is the
-//! exact line search. (Of |C|^2 only the head is known, and G is bounded from below by sum q d^2/2: both shorten t.) Steps
-//! on gradients have no dual to search along and are added as they are.
+//! exact line search. (Of |C|^2 only the head is known, and G is bounded from below by sum q d^2/2: both shorten t. What meets
+//! in the tail, or in an intercept, is not searched; with l1, C·O is that of u, not of w.) Steps on gradients have no dual to search along and are added as they are.
 //!
 //! Merging private changes is SySCD's (Ioannou, Mendler-Duenner and Parnell, NeurIPS 2019) and CoCoA+'s (Ma et al., ICML
 //! 2015) idea; there all workers meet at a barrier, here each comes when it suits him.
@@ -40,6 +40,8 @@ const FEATURE_COST: f64 = 0.5;
 const MERGE_SHARE: f64 = 0.1;
 /// Merges of each worker in an epoch that are wanted at least: the head is cut where they would cost more.
 const MERGES_WANTED: f64 = 24.0;
+/// A head this small is merged in a microsecond, and is never cut.
+const FEWEST_FEATURES: usize = 1024;
 /// A worker who is alone looks up so often whether the run is cancelled.
 const CANCEL_ROWS: usize = 1024;
 /// Rows between two merges, at least.
@@ -64,7 +66,7 @@ fn n_head(problem: &Problem, n_workers: usize) -> usize {
     let data = problem.data();
     let affordable = MERGE_SHARE * data.n_nonzeros() as f64 / (FEATURE_COST * MERGES_WANTED * n_workers as f64);
     match n_workers {
-        2.. if data.is_shuffled() => data.n_features().min(affordable as usize),
+        2.. if data.is_shuffled() => data.n_features().min(FEWEST_FEATURES.max(affordable as usize)),
         _ => data.n_features(),
     }
 }

@@ -187,8 +187,8 @@ const MAX_HALVINGS: u32 = 20;
 /// Runs epochs until an observer ends it; a run with epochs behind it is evaluated first.
 ///
 /// Of an update with dual variables it is their mean over the epoch that is evaluated, with the weights that follow from it,
-/// so that what is certified is exact whatever was lost between workers. The lowest P(w) of all evaluations and the highest bound are what the run
-/// comes to: a dual method's P(w), and a noisy one's, may well rise from one epoch to the next.
+/// so that what is certified is exact whatever was lost between workers. The lowest P(w) of all evaluations and the highest
+/// bound are what the run comes to: a dual method's P(w), and a noisy one's, may well rise from one epoch to the next.
 ///
 /// # Errors
 /// If the objective explodes and a step 2^-20 as long does not help, or an observer fails.
@@ -200,92 +200,84 @@ pub fn train<F: Float>(
     test: Option<&HeldOut>,
     observers: &mut [&mut dyn Observer<F>],
 ) -> Result<Outcome<F>> {
-    // The loop itself runs on a worker, so that an epoch starts without waking anybody.
-    team.install(|| run(problem, strategy, team, plan, test, observers))
-}
-
-fn run<F: Float>(
-    problem: &Problem,
-    strategy: &mut dyn Strategy<F>,
-    team: &Team,
-    plan: Plan<F>,
-    test: Option<&HeldOut>,
-    observers: &mut [&mut dyn Observer<F>],
-) -> Result<Outcome<F>> {
-    let Plan { mut step_size, so_far: mut progress, mut best } = plan;
-    let mut alarm = Alarm::new(problem.objective_at_zero(), strategy.keeps_duals());
-    if let Some(best) = &mut best {
-        best.test = test.map(|rows| rows.metrics(&best.weights, best.intercept));
-    }
-    let mut good = strategy.state();
-    let (mut halvings, mut trust) = (0, Trust(0.7));
-    let (mut evaluated, mut resumed) = (progress, progress.epoch > 0);
-    loop {
-        // A resumed run is evaluated where it stands: it may have come far enough already.
-        if !std::mem::take(&mut resumed) {
-            let started = Instant::now();
-            let visits = strategy.epoch(problem, team, F::from_f64(step_size.at(progress.epoch)));
-            progress.train_seconds += started.elapsed().as_secs_f64();
-            progress.epoch += 1;
-            progress.updates += visits as u64;
-            let seen = strategy.estimate();
-            // A certificate that came too early is not asked for again at once.
-            let hasty = progress.epoch <= evaluated.epoch + evaluated.epoch / 16;
-            let passed = trust.passed(progress, seen.filter(|_| !hasty));
-            let finite = passed.gap.is_none_or(f64::is_finite);
-            let mut wanted = is_due(progress.epoch, evaluated.epoch, seen.is_some()) || !finite || team.cancelled();
-            for observer in observers.iter_mut() {
-                wanted |= observer.wants(&passed);
+    let run = || {
+        let Plan { mut step_size, so_far: mut progress, mut best } = plan;
+        let mut alarm = Alarm::new(problem.objective_at_zero(), strategy.keeps_duals());
+        if let Some(best) = &mut best {
+            best.test = test.map(|rows| rows.metrics(&best.weights, best.intercept));
+        }
+        let mut good = strategy.state();
+        let (mut halvings, mut trust) = (0, Trust(0.7));
+        let (mut evaluated, mut resumed) = (progress, progress.epoch > 0);
+        loop {
+            // A resumed run is evaluated where it stands: it may have come far enough already.
+            if !std::mem::take(&mut resumed) {
+                let started = Instant::now();
+                let visits = strategy.epoch(problem, team, F::from_f64(step_size.at(progress.epoch)));
+                progress.train_seconds += started.elapsed().as_secs_f64();
+                progress.epoch += 1;
+                progress.updates += visits as u64;
+                let seen = strategy.estimate();
+                // A certificate that came too early is not asked for again at once.
+                let hasty = progress.epoch <= evaluated.epoch + evaluated.epoch / 16;
+                let passed = trust.passed(progress, seen.filter(|_| !hasty));
+                let finite = passed.gap.is_none_or(f64::is_finite);
+                let mut wanted = is_due(progress.epoch, evaluated.epoch, seen.is_some()) || !finite || team.cancelled();
+                for observer in observers.iter_mut() {
+                    wanted |= observer.wants(&passed);
+                }
+                if !wanted {
+                    continue;
+                }
             }
-            if !wanted {
+
+            let started = Instant::now();
+            let (Candidate { weights, intercept, .. }, certificate) = certify(problem, strategy);
+            if alarm.rings(&certificate) {
+                if halvings == MAX_HALVINGS {
+                    return Err(exploded(problem, step_size.first));
+                }
+                halvings += 1;
+                step_size.first /= 2.0;
+                strategy.restore(&good)?;
+                // The same epochs again, and the time that they took stays counted.
+                (progress.epoch, progress.updates) = (evaluated.epoch, evaluated.updates);
+                progress.eval_seconds += started.elapsed().as_secs_f64();
+                if team.cancelled() {
+                    alarm.disarm(); // nothing better is to come: end on the good state
+                }
                 continue;
             }
-        }
-
-        let started = Instant::now();
-        let (Candidate { weights, intercept, .. }, certificate) = certify(problem, strategy);
-        if alarm.rings(&certificate) {
-            if halvings == MAX_HALVINGS {
-                return Err(exploded(problem, step_size.first));
-            }
-            halvings += 1;
-            step_size.first /= 2.0;
-            strategy.restore(&good)?;
-            // The same epochs again, and the time that they took stays counted.
-            (progress.epoch, progress.updates) = (evaluated.epoch, evaluated.updates);
+            good = strategy.state();
+            trust.learn(strategy.estimate(), &certificate);
+            let test = test.map(|rows| rows.metrics(&weights, intercept));
+            let bound = highest(certificate.dual, best.as_ref().and_then(|best| best.certificate.dual));
+            let certificate = Certificate { dual: bound, ..certificate };
+            let best = match best.take().filter(|best| best.certificate.objective <= certificate.objective) {
+                Some(former) => best.insert(Best { certificate: Certificate { dual: bound, ..former.certificate }, ..former }),
+                None => best.insert(Best { weights, intercept, certificate, test }),
+            };
             progress.eval_seconds += started.elapsed().as_secs_f64();
-            if team.cancelled() {
-                alarm.disarm(); // nothing better is to come: end on the good state
-            }
-            continue;
-        }
-        good = strategy.state();
-        trust.learn(strategy.estimate(), &certificate);
-        let test = test.map(|rows| rows.metrics(&weights, intercept));
-        let bound = highest(certificate.dual, best.as_ref().and_then(|best| best.certificate.dual));
-        let certificate = Certificate { dual: bound, ..certificate };
-        let best = match best.take().filter(|best| best.certificate.objective <= certificate.objective) {
-            Some(former) => best.insert(Best { certificate: Certificate { dual: bound, ..former.certificate }, ..former }),
-            None => best.insert(Best { weights, intercept, certificate, test }),
-        };
-        progress.eval_seconds += started.elapsed().as_secs_f64();
-        evaluated = progress;
+            evaluated = progress;
 
-        let now = Snapshot { progress, certificate, test, best, state: &good, step_size: step_size.first };
-        let mut stop = team.cancelled().then_some(Stop::Interrupted);
-        for observer in observers.iter_mut() {
-            if let ControlFlow::Break(reason) = observer.observe(&now)? {
-                stop = stop.or(Some(reason));
-            }
-        }
-        if let Some(stop) = stop {
+            let now = Snapshot { progress, certificate, test, best, state: &good, step_size: step_size.first };
+            let mut stop = team.cancelled().then_some(Stop::Interrupted);
             for observer in observers.iter_mut() {
-                observer.finish(&now)?;
+                if let ControlFlow::Break(reason) = observer.observe(&now)? {
+                    stop = stop.or(Some(reason));
+                }
             }
-            let (best, n_workers) = (best.clone(), strategy.n_workers());
-            return Ok(Outcome { best, progress, stop, n_workers, halvings });
+            if let Some(stop) = stop {
+                for observer in observers.iter_mut() {
+                    observer.finish(&now)?;
+                }
+                let (best, n_workers) = (best.clone(), strategy.n_workers());
+                return Ok(Outcome { best, progress, stop, n_workers, halvings });
+            }
         }
-    }
+    };
+    // The loop itself runs on a worker, so that an epoch starts without waking anybody.
+    team.install(run)
 }
 
 /// The higher of two bounds, and of 0: no loss and no penalty is negative.

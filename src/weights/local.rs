@@ -55,10 +55,7 @@ impl<F: Float> Weights<F> for Local<'_, F> {
         let w_j = self.weights[j].get();
         self.weights[j].set(w_j + change(w_j));
     }
-    fn intercept(self) -> F {
-        self.intercept.get()
-    }
-    fn add_intercept(self, change: F) {
-        self.intercept.set(self.intercept.get() + change);
+    fn intercept_cell(&self) -> &Cell<F> {
+        self.intercept
     }
 }

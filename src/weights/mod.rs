@@ -9,6 +9,8 @@ mod local;
 mod replicated;
 mod shared;
 
+use std::cell::Cell;
+
 use crate::data::Row;
 use crate::sync::Float;
 
@@ -24,11 +26,21 @@ pub trait Weights<F: Float>: Copy {
     /// Reads w_j and adds `change` of it.
     fn add_with(self, j: usize, change: impl FnOnce(F) -> F);
 
+    /// Where this worker keeps b.
+    fn intercept_cell(&self) -> &Cell<F>;
+
     /// b.
-    fn intercept(self) -> F;
+    #[inline(always)]
+    fn intercept(self) -> F {
+        self.intercept_cell().get()
+    }
 
     /// Adds to b.
-    fn add_intercept(self, change: F);
+    #[inline(always)]
+    fn add_intercept(self, change: F) {
+        let cell = self.intercept_cell();
+        cell.set(cell.get() + change);
+    }
 
     /// sum_j map(w_j) x_j. Four sums run side by side, so that one addition need not wait for the last; the order depends on
     /// the row alone, which makes every memory give the same bits.

@@ -185,11 +185,8 @@ impl<F: Float> Weights<F> for ReplicaView<'_, F> {
             }
         }
     }
-    fn intercept(self) -> F {
-        self.intercept.get()
-    }
-    fn add_intercept(self, change: F) {
-        self.intercept.set(self.intercept.get() + change);
+    fn intercept_cell(&self) -> &Private<F> {
+        self.intercept
     }
 }
 

@@ -82,11 +82,8 @@ impl<F: Float, const ATOMIC: bool> Weights<F> for View<'_, F, ATOMIC> {
             cell.set(w_j + change(w_j));
         }
     }
-    fn intercept(self) -> F {
-        self.intercept.get()
-    }
-    fn add_intercept(self, change: F) {
-        self.intercept.set(self.intercept.get() + change);
+    fn intercept_cell(&self) -> &Private<F> {
+        self.intercept
     }
 }
 

@@ -100,7 +100,7 @@ fn kernels<'a>(problem: &'a Problem, team: &'a Team) -> Vec<Kernel<'a>> {
     for &update in UpdateKind::ALL {
         let plain = kernels.len();
         for (memory, strategy, sharing) in MEMORIES {
-            let choice = Choice { strategy, update, sharing, batch: 1, seed: 0 };
+            let choice = Choice { sharing, batch: 1, ..Choice::new(strategy, update) };
             kernels.push(Kernel {
                 name: format!("{}/{memory}", update.name()),
                 plain: (memory != PLAIN).then_some(plain),

@@ -18,7 +18,7 @@ mod data;
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode};
-use unfenced::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
+use unfenced::strategy::{self, Choice, StrategyKind, UpdateKind};
 use unfenced::train::{Limits, Outcome, Plan, StepSize, Stop, train};
 use unfenced::{Problem, Team};
 
@@ -79,7 +79,7 @@ fn main() {
 
 /// From zero weights until a limit is reached.
 fn run(problem: &Problem, team: &Team, strategy: StrategyKind, update: UpdateKind, mut limits: Limits) -> Outcome<f32> {
-    let choice = Choice { strategy, update, sharing: Sharing::Replicated, batch: BATCH, seed: 0 };
+    let choice = Choice { batch: BATCH, ..Choice::new(strategy, update) };
     let step_size = team.install(|| StepSize::new(problem, &choice, None, None));
     let mut strategy = strategy::build::<f32>(problem, &choice).expect("a cross that exists");
     let plan = Plan::new(step_size);

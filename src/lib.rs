@@ -23,11 +23,12 @@
 //! | [`eval`] | how good are scores? |
 //! | [`model`] | weights in the user's numbering, and their file. |
 //! | [`train`](mod@train) | the one loop, and what watches it. |
+//! | [`lab`] | experiments: methods side by side, speed-up against threads, and their report. |
 //! | [`cli`] | the command line. Only here is anything printed. |
 //!
 //! ```
 //! use unfenced::data::{self, FeatureNumbers};
-//! use unfenced::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
+//! use unfenced::strategy::{self, Choice, StrategyKind, UpdateKind};
 //! use unfenced::train::{Limits, Plan, StepSize, train};
 //! use unfenced::{Model, Penalty, Problem, Team, loss};
 //!
@@ -40,8 +41,7 @@
 //! let l2 = 1.0 / data.n_rows() as f64; // C = 1
 //! let problem = team.install(|| Problem::new(&data, &loss::Hinge, Penalty { l2, l1: 0.0 }, false))?;
 //!
-//! let choice =
-//!     Choice { strategy: StrategyKind::Hogwild, update: UpdateKind::Sdca, sharing: Sharing::Replicated, batch: 1, seed: 0 };
+//! let choice = Choice::new(StrategyKind::Hogwild, UpdateKind::Sdca);
 //! let mut strategy = strategy::build::<f32>(&problem, &choice)?;
 //! let plan = Plan::new(StepSize::new(&problem, &choice, None, None));
 //! let mut limits = Limits { gap: Some(1e-6), ..Limits::default() };
@@ -76,6 +76,8 @@ pub mod eval;
 pub mod model;
 
 pub mod train;
+
+pub mod lab;
 
 pub mod cli;
 

@@ -1,5 +1,6 @@
 //! What `train` says when it has ended: the JSON object, and the same for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -56,6 +57,8 @@ pub struct Report<'a> {
     test_rmse: Option<f64>,
     stop: Stop,
     halvings: u32,
+    /// What the strategy has to tell besides.
+    figures: BTreeMap<&'static str, f64>,
     model: String,
 }
 
@@ -91,6 +94,7 @@ impl<'a> Report<'a> {
             test_rmse: test.rmse,
             stop: outcome.stop,
             halvings: outcome.halvings,
+            figures: outcome.figures.iter().copied().collect(),
             model: model.display().to_string(),
         }
     }
@@ -154,6 +158,9 @@ impl<F: Float> Summary<'_, F> {
         );
         if outcome.halvings > 0 {
             line("steps", format!("halved {} times, after the objective had exploded", outcome.halvings));
+        }
+        for (name, figure) in &outcome.figures {
+            line("also", format!("{}: {figure:.4}", name.replace('_', " ")));
         }
         line("model", model.display().to_string());
         text

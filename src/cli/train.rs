@@ -3,7 +3,7 @@
 mod settings;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -18,7 +18,7 @@ use crate::eval::{HeldOut, metrics};
 use crate::loss::{self, Loss};
 use crate::model::Model;
 use crate::problem::{Certificate, Problem};
-use crate::strategy::{self, Sharing, StrategyKind, UpdateKind};
+use crate::strategy::{self, Delay, Sharing, StrategyKind, UpdateKind};
 use crate::sync::{Float, Ordering};
 use crate::threads::{Team, Topology};
 use crate::train::{
@@ -69,6 +69,9 @@ pub struct Train {
     /// Rows in a step of minibatch [default: 64].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Slow a worker down: milliseconds before each of its steps, or in every so many of them; `all` for every worker.
+    #[arg(long, value_name = "WORKER:MILLISECONDS[:EVERY]", value_parser = delay)]
+    delay: Vec<Delay>,
     /// Fit a constant as well; it is not penalised.
     #[arg(long)]
     intercept: bool,
@@ -111,6 +114,21 @@ pub struct Train {
     /// No progress bar, no summary.
     #[arg(long)]
     quiet: bool,
+}
+
+/// Reads `WORKER:MILLISECONDS[:EVERY]`.
+pub fn delay(given: &str) -> std::result::Result<Delay, String> {
+    let wanted = || "WORKER:MILLISECONDS[:EVERY] is wanted, such as 0:1.5 or all:2:100".to_owned();
+    let parts: Vec<&str> = given.split(':').collect();
+    let (worker, milliseconds, every) = match parts[..] {
+        [worker, milliseconds] => (worker, milliseconds, "1"),
+        [worker, milliseconds, every] => (worker, milliseconds, every),
+        _ => return Err(wanted()),
+    };
+    let worker = if worker == "all" { None } else { Some(worker.parse().map_err(|_| wanted())?) };
+    let milliseconds = milliseconds.parse::<f64>().ok().filter(|&time| (0.0..=3.6e6).contains(&time)).ok_or_else(wanted)?;
+    let every = every.parse().ok().filter(|&every| every > 0).ok_or_else(wanted)?;
+    Ok(Delay { worker, pause: Duration::from_secs_f64(milliseconds / 1e3), every })
 }
 
 /// Takes one of these, by its name.

@@ -17,16 +17,16 @@ impl<F: Float, U: Update<F>> Pass<F, U> for GlobalLock {
     type Memory = Shared<F>;
 
     fn pass(&mut self, job: Job<'_>, update: &U, shared: &mut Shared<F>, step_size: F) {
-        let Job { problem, team, order } = job;
+        let Job { team, order, .. } = job;
         let n_chunks = order.n_chunks(team.n_workers());
         let (ticket, lock, shared) = (Ticket::new(n_chunks), &self.0, &*shared);
-        team.each(|_| {
+        team.each(|worker| {
             let intercept = Cell::new(F::ZERO);
             let w = shared.view::<false>(&intercept);
             while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
                 for visit in job.visits(update, order.chunk(chunk, n_chunks)) {
                     let _held = lock.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                    shared.with_intercept(&intercept, || update.step(problem, visit, w, step_size));
+                    shared.with_intercept(&intercept, || job.step(worker, update, visit, w, step_size));
                 }
             }
         });

@@ -37,16 +37,16 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Hogwild {
 }
 
 fn race<F: Float, U: Update<F>, const ATOMIC: bool>(job: Job<'_>, update: &U, shared: &Shared<F>, step_size: F) {
-    let Job { problem, team, order } = job;
+    let Job { team, order, .. } = job;
     let n_chunks = order.n_chunks(team.n_workers());
     let ticket = Ticket::new(n_chunks);
-    team.each(|_| {
+    team.each(|worker| {
         let intercept = Cell::new(F::ZERO);
         let w = shared.view::<ATOMIC>(&intercept);
         while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
             shared.with_intercept(&intercept, || {
                 for visit in job.visits(update, order.chunk(chunk, n_chunks)) {
-                    update.step(problem, visit, w, step_size);
+                    job.step(worker, update, visit, w, step_size);
                 }
             });
         }

@@ -47,7 +47,7 @@ impl<F: Float> Minibatch<F> {
 impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for Minibatch<F> {
     type Memory = Shared<F>;
 
-    fn pass(&mut self, Job { problem, team, order }: Job<'_>, step: &Stochastic<G>, shared: &mut Shared<F>, step_size: F) {
+    fn pass(&mut self, Job { problem, team, order, watch }: Job<'_>, step: &Stochastic<G>, shared: &mut Shared<F>, step_size: F) {
         let update = &step.0;
         let (Self { batch, derivatives, sums, occurrences }, shared) = (&*self, &*shared);
         let rows: Vec<usize> = order.visits(0..order.n_visits()).map(|visit| visit.row).collect();
@@ -64,6 +64,7 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for Minibatch<F> {
                 let mine = batch.len() * worker / n_workers..batch.len() * (worker + 1) / n_workers;
                 shared.with_intercept(&intercept, || {
                     for k in mine {
+                        let _ = watch.reads(worker); // nobody writes meanwhile: only a delay can come of it
                         derivatives[k].set(step.decide(problem, batch[k], w));
                     }
                 });

@@ -11,6 +11,7 @@ mod replicated;
 mod round_robin;
 mod sequential;
 mod striped_lock;
+mod watch;
 
 use std::ops::Range;
 
@@ -19,7 +20,7 @@ use crate::problem::Problem;
 use crate::sync::Float;
 use crate::threads::Team;
 use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Tables, Update, Visit};
-use crate::weights::Memory;
+use crate::weights::{Memory, Weights};
 
 pub use global_lock::GlobalLock;
 pub use hogwild::Hogwild;
@@ -29,6 +30,7 @@ pub use replicated::Replicate;
 pub use round_robin::RoundRobin;
 pub use sequential::Sequential;
 pub use striped_lock::StripedLock;
+pub use watch::{Delay, Seen, Watch};
 
 /// What a pass works on.
 #[derive(Clone, Copy)]
@@ -39,6 +41,8 @@ pub struct Job<'a> {
     pub team: &'a Team,
     /// The order of this epoch.
     pub order: &'a Order,
+    /// Who looks on: told of every step.
+    pub watch: &'a Watch,
 }
 
 /// So many visits before its turn a row's place in memory and its part of the update's tables are asked for ...
@@ -50,6 +54,14 @@ const NEAR: usize = 6;
 const READ_AHEAD_ROWS: usize = 4096;
 
 impl<'a> Job<'a> {
+    /// A worker's step on the weights that all see.
+    #[inline(always)]
+    fn step<F: Float, U: Update<F>, W: Weights<F>>(self, worker: usize, update: &U, visit: Visit, w: W, step_size: F) {
+        let seen = self.watch.reads(worker);
+        update.step(self.problem, visit, w, step_size);
+        self.watch.wrote(worker, seen);
+    }
+
     /// The visits of some places of the order; the memory that they will need is asked for some visits before.
     fn visits<F: Float, U: Update<F>>(self, update: &'a U, places: Range<usize>) -> impl Iterator<Item = Visit> + 'a {
         let (data, rows) = (self.problem.data(), self.problem.rows());
@@ -74,6 +86,9 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Figures by name.
+pub type Figures = Vec<(&'static str, f64)>;
+
 /// How one epoch's steps are woven together: the part of a strategy that is its own.
 pub trait Pass<F: Float, U>: Send + Sync {
     /// Where the weights live.
@@ -85,6 +100,11 @@ pub trait Pass<F: Float, U>: Send + Sync {
     /// How many of the team's workers are at work now, if that is the pass's own choice.
     fn n_workers(&self) -> Option<usize> {
         None
+    }
+
+    /// What it has to tell of the run so far besides the weights, by name, such as bits sent for each step.
+    fn figures(&self) -> Figures {
+        Vec::new()
     }
 
     /// In so many epochs the weights are computed anew from the dual variables, if there are some, so that neither rounding
@@ -114,6 +134,12 @@ pub trait Strategy<F: Float>: Send + Sync {
 
     /// How many of the team's workers are at work now, if the strategy has found that fewer than all are faster.
     fn n_workers(&self) -> Option<usize>;
+
+    /// What the strategy has to tell of the run so far besides the weights, by name.
+    fn figures(&self) -> Figures;
+
+    /// Samples of how many steps of others a step did not see, if [`Choice::probes`] asks for them.
+    fn staleness(&self) -> Vec<u32>;
 
     /// All that the next epoch depends on.
     fn state(&self) -> State<F>;
@@ -154,6 +180,7 @@ struct Run<F: Float, U, P: Pass<F, U>> {
     update: U,
     memory: P::Memory,
     order: Order,
+    watch: Watch,
     epoch: u64,
 }
 
@@ -162,9 +189,10 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         if self.epoch > 0 && self.epoch.is_multiple_of(self.pass.repair_epochs(team.n_workers())) {
             self.repair(problem, team);
         }
-        self.update.begin_epoch(&mut self.memory);
+        self.update.begin_epoch(problem, team, &mut self.memory);
+        self.watch.begin_epoch(team.n_workers());
         self.order.shuffle(self.epoch, |i| self.update.rests(self.epoch, i));
-        let job = Job { problem, team, order: &self.order };
+        let job = Job { problem, team, order: &self.order, watch: &self.watch };
         self.pass.pass(job, &self.update, &mut self.memory, step_size);
         self.epoch += 1;
         self.order.n_visits()
@@ -196,6 +224,14 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
 
     fn n_workers(&self) -> Option<usize> {
         self.pass.n_workers()
+    }
+
+    fn figures(&self) -> Figures {
+        self.pass.figures()
+    }
+
+    fn staleness(&self) -> Vec<u32> {
+        self.watch.staleness()
     }
 
     fn state(&self) -> State<F> {
@@ -295,6 +331,17 @@ pub struct Choice {
     pub batch: usize,
     /// Decides the order of the rows in every epoch.
     pub seed: u64,
+    /// Workers that are slowed down on purpose.
+    pub delays: Vec<Delay>,
+    /// Whether the staleness of steps is sampled.
+    pub probes: bool,
+}
+
+impl Choice {
+    /// This method with the usual settings: replicated memory, batches of 64, seed 0.
+    pub fn new(strategy: StrategyKind, update: UpdateKind) -> Self {
+        Self { strategy, update, sharing: Sharing::Replicated, batch: 64, seed: 0, delays: Vec::new(), probes: false }
+    }
 }
 
 /// Builds the strategy x update that is asked for, its weights at 0.
@@ -348,5 +395,7 @@ fn run<F: Float, U: Update<F> + 'static, P: Pass<F, U> + 'static>(
     pass: P,
 ) -> Box<dyn Strategy<F>> {
     let memory = P::Memory::zeros(problem.n_features());
-    Box::new(Run { pass, update, memory, order: Order::new(problem.data(), choice.seed), epoch: 0 })
+    let order = Order::new(problem.data(), choice.seed);
+    let watch = Watch::new(choice.delays.clone(), choice.probes);
+    Box::new(Run { pass, update, memory, order, watch, epoch: 0 })
 }

@@ -75,7 +75,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
     type Memory = Replicated<F>;
 
     fn pass(&mut self, job: Job<'_>, update: &U, shared: &mut Replicated<F>, step_size: F) {
-        let Job { problem, team, order } = job;
+        let Job { problem, team, order, .. } = job;
         if self.replicas.len() != team.n_workers() {
             self.replicas = (0..team.n_workers()).map(|_| Mutex::default()).collect();
             self.crew = Crew::new(team.n_workers());
@@ -93,10 +93,10 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
             let ticket = Ticket::new(places.len().div_ceil(rows));
             team.share(size, |worker| {
                 let mut replica = replicas[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let mut worker = Worker::new(update, problem, shared, &mut replica, *n_head);
+                let mut worker = Worker::new(job, worker, update, shared, &mut replica, *n_head);
                 while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
                     let start = places.start + chunk * rows;
-                    worker.work(job, start..(start + rows).min(places.end), step_size);
+                    worker.work(start..(start + rows).min(places.end), step_size);
                     worker.merge(false);
                 }
                 worker.merge(true);
@@ -121,7 +121,7 @@ fn alone<F: Float, U: Update<F>>(job: Job<'_>, update: &U, shared: &Replicated<F
         shared.alone(&intercept, |w| {
             for start in places.clone().step_by(CANCEL_ROWS).take_while(|_| !job.team.cancelled()) {
                 for visit in job.visits(update, start..(start + CANCEL_ROWS).min(places.end)) {
-                    update.step(job.problem, visit, w, step_size);
+                    job.step(0, update, visit, w, step_size);
                 }
             }
         });
@@ -130,8 +130,9 @@ fn alone<F: Float, U: Update<F>>(job: Job<'_>, update: &U, shared: &Replicated<F
 
 /// One worker between his merges.
 struct Worker<'a, F: Float, U> {
+    job: Job<'a>,
+    number: usize,
     update: &'a U,
-    problem: &'a Problem<'a>,
     shared: &'a Replicated<F>,
     replica: &'a mut Replica<F>,
     n_head: usize,
@@ -141,19 +142,30 @@ struct Worker<'a, F: Float, U> {
 }
 
 impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
-    fn new(update: &'a U, problem: &'a Problem, shared: &'a Replicated<F>, replica: &'a mut Replica<F>, n_head: usize) -> Self {
+    fn new(
+        job: Job<'a>,
+        number: usize,
+        update: &'a U,
+        shared: &'a Replicated<F>,
+        replica: &'a mut Replica<F>,
+        n_head: usize,
+    ) -> Self {
         shared.refresh(replica);
-        Self { update, problem, shared, replica, n_head, gain: 0.0, steps: Vec::new() }
+        job.watch.merged(number);
+        Self { job, number, update, shared, replica, n_head, gain: 0.0, steps: Vec::new() }
     }
 
-    fn work(&mut self, job: Job<'_>, places: Range<usize>, step_size: F) {
-        let Self { update, problem, shared, replica, gain, steps, .. } = self;
+    fn work(&mut self, places: Range<usize>, step_size: F) {
+        let Self { job, number, update, shared, replica, gain, steps, .. } = self;
+        let Job { problem, watch, .. } = *job;
         let intercept = Cell::new(F::ZERO);
         shared.with_intercept(&intercept, || {
             let w = shared.view(replica, &intercept);
             for visit in job.visits(*update, places) {
+                let seen = watch.reads(*number);
                 let decision = update.decide(problem, visit.row, w);
                 update.apply(problem, visit, w, decision, step_size);
+                watch.wrote_to_copy(*number, seen);
                 if U::KEEPS_DUALS && decision != F::ZERO {
                     let change = step_size * decision;
                     *gain += update.gain(visit.row, change);
@@ -165,18 +177,19 @@ impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
 
     /// Merges, if nobody else is at it or `wait` is asked for.
     fn merge(&mut self, wait: bool) {
-        let Self { update, problem, shared, replica, n_head, gain, steps } = self;
+        let Self { job, number, update, shared, replica, n_head, gain, steps } = self;
         let scale = |met: Meeting| match update.dual_curvature() {
             Some(k) if met.length > 0.0 => F::from_f64((0.5 + (*gain - k * met.overlap) / (k * met.length)).clamp(0.0, 1.0)),
             _ => F::ONE,
         };
         let Some(scale) = shared.merge(replica, wait, scale) else { return };
+        job.watch.merged(*number);
         if scale < F::ONE {
             let intercept = Cell::new(F::ZERO);
             shared.with_intercept(&intercept, || {
                 let w = shared.view(replica, &intercept);
                 for &(i, change) in &*steps {
-                    update.take_back(problem, i, w, change, F::ONE - scale, *n_head);
+                    update.take_back(job.problem, i, w, change, F::ONE - scale, *n_head);
                 }
             });
         }

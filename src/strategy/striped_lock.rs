@@ -26,19 +26,21 @@ impl<F: Float, U: Update<F>> Pass<F, U> for StripedLock {
     type Memory = Shared<F>;
 
     fn pass(&mut self, job: Job<'_>, update: &U, shared: &mut Shared<F>, step_size: F) {
-        let Job { problem, team, order } = job;
+        let Job { problem, team, order, watch } = job;
         let n_chunks = order.n_chunks(team.n_workers());
         let (ticket, stripes, shared) = (Ticket::new(n_chunks), &self.0, &*shared);
-        team.each(|_| {
+        team.each(|worker| {
             let intercept = Cell::new(F::ZERO);
             let w = shared.view::<false>(&intercept);
             let mut scratch = Vec::new();
             while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
                 for visit in job.visits(update, order.chunk(chunk, n_chunks)) {
                     shared.with_intercept(&intercept, || {
+                        let seen = watch.reads(worker);
                         let decision = update.decide(problem, visit.row, w);
                         let _held = stripes.lock(problem.rows().row(visit.row).indices, &mut scratch);
                         update.apply(problem, visit, w, decision, step_size);
+                        watch.wrote(worker, seen);
                     });
                 }
             }

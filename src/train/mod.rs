@@ -23,7 +23,7 @@ pub use stop::{Limits, Patience};
 use crate::error::{Error, Result};
 use crate::eval::{HeldOut, Metrics};
 use crate::problem::{Certificate, Problem};
-use crate::strategy::{Candidate, State, Strategy};
+use crate::strategy::{Candidate, Figures, State, Strategy};
 use crate::sync::Float;
 use crate::threads::Team;
 use crate::update::Estimate;
@@ -153,6 +153,8 @@ pub struct Outcome<F> {
     pub stop: Stop,
     /// How many of the team's workers were at work at the end, if the strategy has found fewer than all to be faster.
     pub n_workers: Option<usize>,
+    /// What the strategy has to tell besides, by name.
+    pub figures: Figures,
     /// How often an explosion made it go back and halve the step size.
     pub halvings: u32,
 }
@@ -271,8 +273,8 @@ pub fn train<F: Float>(
                 for observer in observers.iter_mut() {
                     observer.finish(&now)?;
                 }
-                let (best, n_workers) = (best.clone(), strategy.n_workers());
-                return Ok(Outcome { best, progress, stop, n_workers, halvings });
+                let (best, n_workers, figures) = (best.clone(), strategy.n_workers(), strategy.figures());
+                return Ok(Outcome { best, progress, stop, n_workers, figures, halvings });
             }
         }
     };

@@ -10,6 +10,7 @@ mod sgd;
 use crate::penalty::soft;
 use crate::problem::Problem;
 use crate::sync::{Float, set_values, values};
+use crate::threads::Team;
 use crate::weights::{Memory, Weights};
 
 pub use adagrad::Adagrad;
@@ -46,8 +47,8 @@ pub struct Estimate {
 
 /// A step on one example. It may be called from many workers at once.
 pub trait Update<F: Float>: Send + Sync {
-    /// Called before each epoch, every worker idle.
-    fn begin_epoch(&mut self, _memory: &mut dyn Memory<F>) {}
+    /// Called before each epoch, every worker idle; parallel on the team.
+    fn begin_epoch(&mut self, _problem: &Problem, _team: &Team, _memory: &mut dyn Memory<F>) {}
 
     /// Whether row i may be left out of this epoch: its last visits have changed nothing.
     fn rests(&self, _epoch: u64, _i: usize) -> bool {

@@ -54,6 +54,7 @@ use crate::loss::DualStep;
 use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
+use crate::threads::Team;
 use crate::update::{Duals, Estimate, Tables, Update, Visit, find_tables};
 use crate::weights::{Memory, Weights};
 
@@ -145,7 +146,7 @@ impl<F: Float> Sdca<F> {
 
 impl<F: Float> Update<F> for Sdca<F> {
     /// The centres follow: c becomes w, and u and b are computed anew around them.
-    fn begin_epoch(&mut self, memory: &mut dyn Memory<F>) {
+    fn begin_epoch(&mut self, _problem: &Problem, _team: &Team, memory: &mut dyn Memory<F>) {
         if self.intercept_scale == 0.0 && self.centre.is_empty() {
             return;
         }

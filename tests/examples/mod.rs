@@ -72,7 +72,7 @@ pub fn random_rows(n: usize, d: usize, most: usize, numbers_as_targets: bool, se
 }
 
 pub fn choice(strategy: StrategyKind, update: UpdateKind) -> Choice {
-    Choice { strategy, update, sharing: Sharing::Wild, batch: 16, seed: 5 }
+    Choice { sharing: Sharing::Wild, batch: 16, seed: 5, ..Choice::new(strategy, update) }
 }
 
 /// Every strategy x update that exists, hogwild with every memory.

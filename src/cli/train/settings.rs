@@ -11,8 +11,6 @@ use crate::penalty::Penalty;
 use crate::strategy::{Choice, Sharing, StrategyKind, UpdateKind};
 use crate::train::Limits;
 
-/// Rows in a batch unless asked otherwise.
-const BATCH: usize = 64;
 /// Epochs after which a run without other limits gives up.
 const MOST_EPOCHS: u64 = 1000;
 /// The relative duality gap that is good enough unless asked otherwise.
@@ -84,7 +82,9 @@ impl Train {
             ));
         }
         let sharing = self.memory.unwrap_or(Sharing::Replicated);
-        let choice = Choice { strategy, update, sharing, batch: self.batch.unwrap_or(BATCH), seed: self.seed };
+        let usual = Choice::new(strategy, update);
+        let choice =
+            Choice { sharing, batch: self.batch.unwrap_or(usual.batch), seed: self.seed, delays: self.delay.clone(), ..usual };
 
         // A target for the objective replaces the usual gap; both can be asked.
         let gap = self.gap.or(if self.target_objective.is_some() { None } else { Some(GAP) }).filter(|&gap| gap > 0.0);

@@ -7,6 +7,8 @@ mod convert;
 mod evaluate;
 mod generate;
 mod inspect;
+mod lab;
+mod objective;
 mod predict;
 mod progress;
 mod report;
@@ -42,6 +44,7 @@ enum Command {
     Convert(convert::Convert),
     Inspect(inspect::Inspect),
     Generate(generate::Generate),
+    Lab(Box<lab::Lab>),
 }
 
 /// Runs the command that the process was started with.
@@ -53,6 +56,7 @@ pub fn run() -> ExitCode {
         Command::Convert(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Generate(command) => command.run(),
+        Command::Lab(command) => command.run(),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -18,7 +18,7 @@ pub struct Bar {
 
 const LENGTH: u64 = 1000;
 
-fn shown(quiet: bool) -> bool {
+pub fn shown(quiet: bool) -> bool {
     !quiet && std::io::stderr().is_terminal()
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::cli::objective::Objective;
 use crate::cli::progress::{Bar, reading};
 use crate::cli::report::{Report, Summary};
 use crate::cli::train::settings::{GAP, Settings};
@@ -15,7 +16,6 @@ use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, warn};
 use crate::data::{FeatureNumbers, open};
 use crate::error::{Error, Result};
 use crate::eval::{HeldOut, metrics};
-use crate::loss::{self, Loss};
 use crate::model::Model;
 use crate::problem::{Certificate, Problem};
 use crate::strategy::{self, Delay, Sharing, StrategyKind, UpdateKind};
@@ -33,18 +33,8 @@ pub struct Train {
     /// Rows to measure accuracy on, not trained on.
     #[arg(long, value_name = "DATA")]
     test: Option<PathBuf>,
-    /// What an example costs [default: hinge for two labels, squared for fractions].
-    #[arg(long, value_parser = one_of(&loss::ALL, |loss| loss.name()))]
-    loss: Option<&'static dyn Loss>,
-    /// LIBLINEAR's C: l2 = 1/(C n) [default: 1].
-    #[arg(long, value_name = "C", conflicts_with = "l2", allow_negative_numbers = true)]
-    c: Option<f64>,
-    /// Strength of |w|^2 / 2.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    l2: Option<f64>,
-    /// Strength of |w|_1; alone it means no l2.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    l1: Option<f64>,
+    #[command(flatten)]
+    objective: Objective,
     /// How workers share the weights.
     #[arg(long, default_value = StrategyKind::Hogwild.name(), value_parser = one_of(StrategyKind::ALL, |kind| kind.name()))]
     strategy: StrategyKind,
@@ -132,7 +122,7 @@ pub fn delay(given: &str) -> std::result::Result<Delay, String> {
 }
 
 /// Takes one of these, by its name.
-fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: impl Fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
+pub fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: impl Fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
     let named: Vec<(&str, T)> = all.iter().map(|&one| (name(one), one)).collect();
     PossibleValuesParser::new(named.iter().map(|&(name, _)| name)).try_map(move |given| {
         named.iter().find(|(name, _)| *name == given).map(|&(_, one)| one).ok_or("is no name that is known")

@@ -106,7 +106,7 @@ pub struct Minimised {
 pub struct Plan {
     /// Numbers of threads.
     pub threads: Vec<usize>,
-    /// The methods, such as `hogwild(wild)+sgd`.
+    /// The methods, such as `hogwild:wild+sgd`.
     pub methods: Vec<String>,
     /// Relative suboptimalities (P - P*) / P* to come to, falling.
     pub epsilons: Vec<f64>,

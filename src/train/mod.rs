@@ -88,6 +88,8 @@ pub struct Snapshot<'a, F> {
     pub state: &'a State<F>,
     /// The step size of the first epoch, halvings included.
     pub step_size: f64,
+    /// Whether the run was asked to end: the last epoch may have been left half done.
+    pub cancelled: bool,
 }
 
 /// What observers see after an epoch, before it is decided whether to evaluate: estimates, which cost nothing.
@@ -262,8 +264,9 @@ pub fn train<F: Float>(
             progress.eval_seconds += started.elapsed().as_secs_f64();
             evaluated = progress;
 
-            let now = Snapshot { progress, certificate, test, best, state: &good, step_size: step_size.first };
-            let mut stop = team.cancelled().then_some(Stop::Interrupted);
+            let cancelled = team.cancelled();
+            let now = Snapshot { progress, certificate, test, best, state: &good, step_size: step_size.first, cancelled };
+            let mut stop = cancelled.then_some(Stop::Interrupted);
             for observer in observers.iter_mut() {
                 if let ControlFlow::Break(reason) = observer.observe(&now)? {
                     stop = stop.or(Some(reason));

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::Train;
+use crate::cli::objective::suggested_loss;
 use crate::cli::refuse_overwriting;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::loss::{Hinge, Loss, Squared};
+use crate::loss::Loss;
 use crate::penalty::Penalty;
 use crate::strategy::{Choice, Sharing, StrategyKind, UpdateKind};
 use crate::train::Limits;
@@ -40,8 +41,9 @@ impl Train {
             return usage("--history and the model have the same name");
         }
         let positive = |value: Option<f64>| value.is_none_or(|value| value > 0.0 && value.is_finite());
-        if !positive(self.c) || !positive(self.step_size) || !positive(self.time) {
-            return usage("--c, --step-size and --time want numbers above 0");
+        self.objective.check()?;
+        if !positive(self.step_size) || !positive(self.time) {
+            return usage("--step-size and --time want numbers above 0");
         }
         if !self.gap.is_none_or(|gap| (0.0..1.0).contains(&gap)) {
             return usage("--gap wants a share from 0 to 1, such as 1e-3");
@@ -62,15 +64,8 @@ impl Train {
     }
 
     pub(super) fn settings(&self, data: &Dataset) -> Result<Settings> {
-        let loss = self.loss.map_or_else(|| suggested_loss(data), Ok)?;
-        let n = data.n_rows() as f64;
-        let l2 = match (self.l2, self.c, self.l1) {
-            (Some(l2), ..) => l2,
-            (None, Some(c), _) => 1.0 / (c * n),
-            (None, None, Some(_)) => 0.0,
-            (None, None, None) => 1.0 / n,
-        };
-        let penalty = Penalty { l2, l1: self.l1.unwrap_or(0.0) };
+        let loss = self.objective.loss.map_or_else(|| suggested_loss(data), Ok)?;
+        let penalty = self.objective.penalty(data.n_rows());
 
         let strategy = self.strategy;
         let suited = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
@@ -129,24 +124,4 @@ fn default_model(data: &Path) -> PathBuf {
     let name = data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("unfenced");
     PathBuf::from(format!("{stem}.model"))
-}
-
-/// Two labels are classes, numbers with fractions (or very many different ones) are regression. Several whole numbers may be
-/// either, and are not guessed at.
-fn suggested_loss(data: &Dataset) -> Result<&'static dyn Loss> {
-    match data.labels(100) {
-        Some(labels) if labels.len() == 2 => Ok(&Hinge),
-        Some(labels) if labels.len() == 1 && labels[0].fract() == 0.0 => Ok(&Hinge), // which says that a class is missing
-        Some(labels) if labels.iter().all(|label| label.fract() == 0.0) => {
-            let shown: Vec<String> = labels.iter().take(8).map(f32::to_string).collect();
-            let more = if labels.len() > shown.len() { ", ..." } else { "" };
-            Err(Error::Data(format!(
-                "{}: the labels found are {}{more}: several classes, or numbers? two labels are wanted for classification; for \
-                 numbers add --loss squared or huber",
-                data.name(),
-                shown.join(", ")
-            )))
-        }
-        _ => Ok(&Squared),
-    }
 }

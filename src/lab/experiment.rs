@@ -1,0 +1,474 @@
+//! Methods side by side: every method at every number of threads with every seed, on one problem, to the same P(w).
+//!
+//! The order is made so that what is compared runs close together in time: all methods with the first seed, then all with the
+//! second. Before a method is timed its step size is chosen at that number of threads, with the same budget for every method;
+//! staleness is sampled in runs of its own, so that sampling slows nothing that is timed. After every task the results are
+//! handed over, to be kept; an experiment that was interrupted goes on where it stopped.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::data::Sparsity;
+use crate::error::{Error, Result};
+use crate::lab::timing::Timing;
+use crate::lab::{Components, Contention, Data, Machine, Method, Minimised, Plan, Results, Run, Trial, Tuning, VERSION};
+use crate::problem::Problem;
+use crate::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
+use crate::sync::Float;
+use crate::threads::{Team, Topology};
+use crate::train::{self, Limits, Outcome, StepSize, train};
+
+/// Step sizes tried, as multiples of the one that the data suggests; where the best is the last, one more is tried, twice.
+const GRID: [f64; 5] = [1.0 / 16.0, 1.0 / 4.0, 1.0, 4.0, 16.0];
+const FACTOR: f64 = 4.0;
+const EXTENSIONS: usize = 2;
+/// A trial of a step size has this share of a run's budget.
+const TUNING_SHARE: f64 = 0.25;
+/// The relative gap at which P* is certified.
+const OPTIMUM_GAP: f64 = 1e-8;
+/// Seconds and epochs after which the best P(w) so far must do for P*.
+const OPTIMUM_LIMITS: (f64, u64) = (60.0, 20_000);
+/// Unless asked otherwise a run may take so many times what plain sequential sdca takes to the smallest epsilon ...
+const USUAL_BUDGET: f64 = 20.0;
+/// ... but no less and no more than this many seconds.
+const BUDGETS: (f64, f64) = (1.0, 60.0);
+/// Epochs of a run in which staleness is sampled.
+const PROBED_EPOCHS: u64 = 4;
+/// Pairs of epochs, with and without sampling, that the probe's cost is measured by, and seconds after which they must do.
+const PROBE_PAIRS: (usize, f64) = (41, 3.0);
+/// A machine on which more programs than this want a core is busy.
+const BUSY_LOAD: f64 = 0.5;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The words that the program was called with, for the report.
+    pub command: Vec<String>,
+    /// Seconds since 1970.
+    pub started: u64,
+    /// Methods; those that do not exist for the problem are left out, and the report says so.
+    pub methods: Vec<Method>,
+    /// Relative suboptimalities to come to.
+    pub epsilons: Vec<f64>,
+    /// How many seeds.
+    pub seeds: u64,
+    /// Seconds of training for each run; to suit the problem if `None`.
+    pub seconds: Option<f64>,
+    /// Epochs for each run.
+    pub epochs: u64,
+}
+
+/// How far an experiment has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// What is under way.
+    pub task: String,
+    /// Tasks done, and all there are.
+    pub done: usize,
+    /// All tasks.
+    pub total: usize,
+    /// Seconds that are left, going by what like tasks have taken.
+    pub seconds_left: Option<f64>,
+}
+
+/// What looks on, and keeps what there is.
+pub trait Watcher {
+    /// A task begins.
+    fn begins(&mut self, status: &Status);
+    /// A task has ended.
+    ///
+    /// # Errors
+    /// Ends the experiment, as when a disk is full.
+    fn keeps(&mut self, results: &Results) -> Result<()>;
+}
+
+/// All methods that an experiment compares unless asked otherwise, most telling first.
+pub fn usual_methods() -> Vec<Method> {
+    let mut all = Vec::new();
+    for &update in UpdateKind::ALL {
+        all.push(Method::new(StrategyKind::Sequential, update));
+        for &sharing in Sharing::ALL {
+            all.push(Method { sharing, ..Method::new(StrategyKind::Hogwild, update) });
+        }
+    }
+    let others = StrategyKind::ALL.iter().filter(|kind| !matches!(kind, StrategyKind::Hogwild | StrategyKind::Sequential));
+    all.extend(others.map(|&strategy| Method::new(strategy, UpdateKind::Sgd)));
+    all.push(Method { batch: usize::MAX, ..Method::new(StrategyKind::Minibatch, UpdateKind::Sgd) });
+    all
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Task {
+    Tune(Method, usize),
+    Run(Method, usize, u64),
+    Probe(Method, usize),
+    Contention(usize),
+    ProbeCost,
+}
+
+impl Task {
+    /// What it is called, and what tasks take about as long.
+    fn name(self) -> String {
+        match self {
+            Self::Tune(method, threads) => format!("choosing the step size of {method} at {threads} threads"),
+            Self::Run(method, threads, _) => format!("{method} at {threads} threads"),
+            Self::Probe(method, threads) => format!("staleness of {method} at {threads} threads"),
+            Self::Contention(threads) => format!("lost additions at {threads} threads"),
+            Self::ProbeCost => "what sampling the staleness costs".to_owned(),
+        }
+    }
+}
+
+/// Runs an experiment with a team for each number of threads, in rising order, or goes on with one.
+///
+/// # Errors
+/// If the optimum cannot be found (no penalty, no conjugate), `so_far` is another experiment's, or the watcher fails.
+pub fn experiment(
+    problem: &Problem,
+    teams: &[Team],
+    asked: &Asked,
+    so_far: Option<Results>,
+    watcher: &mut dyn Watcher,
+) -> Result<Results> {
+    let mut seconds = BTreeMap::<String, Vec<f64>>::new();
+    let first = |task: &str| Status { task: task.to_owned(), done: 0, total: 0, seconds_left: None };
+    let mut results = match so_far {
+        Some(results) => fitting(results, problem, teams, asked)?,
+        None => {
+            watcher.begins(&first("looking at the machine and the data"));
+            begin(problem, teams, asked, |task| watcher.begins(&first(task)))?
+        }
+    };
+    let methods = possible(problem, asked, &mut results);
+    let tasks = tasks(&methods, teams, asked.seeds);
+    for (done, &task) in tasks.iter().enumerate() {
+        if is_done(task, &results) {
+            continue;
+        }
+        if teams.iter().any(Team::cancelled) {
+            break;
+        }
+        let left = seconds_left(&tasks[done..], &seconds);
+        watcher.begins(&Status { task: task.name(), done, total: tasks.len(), seconds_left: left });
+        let started = Instant::now();
+        perform(task, problem, teams, &mut results)?;
+        if teams.iter().any(Team::cancelled) {
+            break; // what was under way is not whole
+        }
+        seconds.entry(task.name()).or_default().push(started.elapsed().as_secs_f64());
+        watcher.keeps(&results)?;
+    }
+    Ok(results)
+}
+
+/// The machine, the data and the optimum.
+pub(super) fn begin(problem: &Problem, teams: &[Team], asked: &Asked, mut says: impl FnMut(&str)) -> Result<Results> {
+    let largest = teams.last().ok_or_else(|| Error::Usage("--threads names no number of threads".into()))?;
+    let machine = Machine::of(teams);
+    let data = largest.install(|| Data::of(problem));
+    says("looking for the optimum");
+    let (optimum, optimum_gap) = optimum(problem, largest)?;
+    let warnings = warnings(&machine, teams);
+    let method = |method: &Method| method.to_string();
+    let plan = Plan {
+        threads: teams.iter().map(Team::n_workers).collect(),
+        methods: asked.methods.iter().map(method).collect(),
+        epsilons: asked.epsilons.clone(),
+        seeds: asked.seeds,
+        seconds: match asked.seconds {
+            Some(seconds) => seconds,
+            None => usual_budget(problem, teams, asked, optimum)?,
+        },
+        epochs: asked.epochs,
+    };
+    let penalty = problem.penalty();
+    let at_zero = largest.install(|| problem.objective_at_zero());
+    Ok(Results {
+        version: VERSION,
+        command: asked.command.clone(),
+        started: asked.started,
+        machine,
+        data,
+        problem: Minimised {
+            loss: problem.loss().name().to_owned(),
+            l2: penalty.l2,
+            l1: penalty.l1,
+            optimum,
+            optimum_gap,
+            at_zero,
+        },
+        plan,
+        tunings: Vec::new(),
+        runs: Vec::new(),
+        contention: Vec::new(),
+        components: None,
+        probe_cost: None,
+        study: None,
+        warnings,
+    })
+}
+
+/// What was begun, if it is the same experiment.
+fn fitting(results: Results, problem: &Problem, teams: &[Team], asked: &Asked) -> Result<Results> {
+    let data = problem.data();
+    let threads: Vec<usize> = teams.iter().map(Team::n_workers).collect();
+    let methods: Vec<String> = asked.methods.iter().map(Method::to_string).collect();
+    let Results { plan, data: Data { name, n_rows, n_nonzeros, .. }, problem: minimised, .. } = &results;
+    let same = [
+        ("version", results.version == VERSION),
+        ("data", (name.as_str(), *n_rows, *n_nonzeros) == (data.name(), data.n_rows(), data.n_nonzeros() as u64)),
+        (
+            "problem",
+            (minimised.loss.as_str(), minimised.l2, minimised.l1)
+                == (problem.loss().name(), problem.penalty().l2, problem.penalty().l1),
+        ),
+        ("--threads", plan.threads == threads),
+        ("--methods", plan.methods == methods),
+        ("--epsilon", plan.epsilons == asked.epsilons),
+        ("--seeds", plan.seeds == asked.seeds),
+        ("--epochs", plan.epochs == asked.epochs),
+        ("--seconds", asked.seconds.is_none_or(|seconds| seconds == plan.seconds)),
+    ];
+    match same.iter().find(|(_, same)| !same) {
+        Some((what, _)) => Err(Error::Usage(format!(
+            "--resume goes on with the experiment that was begun, and its {what} was another; leave --resume out to begin anew"
+        ))),
+        None => Ok(results),
+    }
+}
+
+/// P* and the share of it by which a better one may at most be lower.
+pub(super) fn optimum(problem: &Problem, team: &Team) -> Result<(f64, f64)> {
+    let (seconds, epochs) = OPTIMUM_LIMITS;
+    let limits = Limits { gap: Some(OPTIMUM_GAP), epochs: Some(epochs), seconds: Some(seconds), objective: None };
+    let best = fit::<f64>(problem, team, &Choice::new(StrategyKind::Hogwild, UpdateKind::Sdca), limits)?.best.certificate;
+    Ok((best.objective, best.gap().unwrap_or(f64::INFINITY)))
+}
+
+fn usual_budget(problem: &Problem, teams: &[Team], asked: &Asked, optimum: f64) -> Result<f64> {
+    let alone = &teams[0];
+    let epsilon = asked.epsilons.last().copied().unwrap_or(0.0);
+    let limits = Limits { objective: Some(optimum + epsilon * optimum.abs()), epochs: Some(asked.epochs), ..Limits::default() };
+    let outcome = fit::<f32>(problem, alone, &Choice::new(StrategyKind::Sequential, UpdateKind::Sdca), limits)?;
+    Ok((USUAL_BUDGET * outcome.progress.train_seconds).clamp(BUDGETS.0, BUDGETS.1))
+}
+
+fn fit<F: Float>(problem: &Problem, team: &Team, choice: &Choice, mut limits: Limits) -> Result<Outcome<F>> {
+    let mut strategy = strategy::build::<F>(problem, choice)?;
+    let plan = train::Plan::new(team.install(|| StepSize::new(problem, choice, None, None)));
+    train(problem, strategy.as_mut(), team, plan, None, &mut [&mut limits])
+}
+
+fn warnings(machine: &Machine, teams: &[Team]) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(load) = machine.load.filter(|&load| load > BUSY_LOAD) {
+        all.push(format!("The machine was busy when the experiment began (load {load:.2}): times are too long, and vary."));
+    }
+    let n_cores = Topology::of_this_machine().n_cores();
+    for n in teams.iter().map(Team::n_workers).filter(|&n| n > n_cores) {
+        all.push(format!("{n} threads share {n_cores} cores: they take turns, and their times say little about sharing memory."));
+    }
+    all
+}
+
+/// The methods that exist for this problem; the results say why others do not.
+fn possible(problem: &Problem, asked: &Asked, results: &mut Results) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for &method in &asked.methods {
+        match strategy::build::<f32>(problem, &method.choice(0)) {
+            Ok(_) => methods.push(method),
+            Err(error) => {
+                let left_out = format!("{method} is left out: {error}.");
+                if !results.warnings.contains(&left_out) {
+                    results.warnings.push(left_out);
+                }
+            }
+        }
+    }
+    // What a speed-up is measured against is always there.
+    for method in methods.clone() {
+        let sequential = method.sequential();
+        if !methods.contains(&sequential) && strategy::build::<f32>(problem, &sequential.choice(0)).is_ok() {
+            methods.push(sequential);
+        }
+    }
+    methods
+}
+
+fn tasks(methods: &[Method], teams: &[Team], seeds: u64) -> Vec<Task> {
+    let crosses = |method: Method| {
+        let teams = teams.iter().map(Team::n_workers);
+        teams.filter(move |&n| n == 1 || method.strategy != StrategyKind::Sequential).map(move |n| (method, n))
+    };
+    let crosses: Vec<(Method, usize)> = methods.iter().flat_map(|&method| crosses(method)).collect();
+    let mut tasks: Vec<Task> = teams.iter().map(|team| Task::Contention(team.n_workers())).collect();
+    tasks.push(Task::ProbeCost);
+    for seed in 0..seeds {
+        for &(method, threads) in &crosses {
+            if seed == 0 && method.has_step_size() {
+                tasks.push(Task::Tune(method, threads));
+            }
+            tasks.push(Task::Run(method, threads, seed));
+            if seed == 0 && threads > 1 {
+                tasks.push(Task::Probe(method, threads));
+            }
+        }
+    }
+    tasks
+}
+
+fn is_done(task: Task, results: &Results) -> bool {
+    let run = |method: Method, threads: usize, seed: u64| {
+        results.runs.iter().find(|run| run.method == method.to_string() && run.threads == threads && run.seed == seed)
+    };
+    match task {
+        Task::Tune(method, threads) => tuned(results, method, threads).is_some(),
+        Task::Run(method, threads, seed) => run(method, threads, seed).is_some(),
+        Task::Probe(method, threads) => run(method, threads, 0).is_some_and(|run| run.staleness.is_some()),
+        Task::Contention(threads) => results.contention.iter().any(|met| met.threads == threads),
+        Task::ProbeCost => results.probe_cost.is_some(),
+    }
+}
+
+fn tuned(results: &Results, method: Method, threads: usize) -> Option<&Tuning> {
+    results.tunings.iter().find(|tuning| tuning.method == method.to_string() && tuning.threads == threads)
+}
+
+/// What is left takes as long as its like have, or as the mean of all.
+fn seconds_left(tasks: &[Task], seconds: &BTreeMap<String, Vec<f64>>) -> Option<f64> {
+    let (n, sum) = seconds.values().flatten().fold((0, 0.0), |(n, sum), seconds| (n + 1, sum + seconds));
+    let usual = (n > 0).then(|| sum / f64::from(n))?;
+    let like = |task: &Task| seconds.get(&task.name()).map_or(usual, |like| like.iter().sum::<f64>() / like.len() as f64);
+    Some(tasks.iter().map(like).sum())
+}
+
+fn perform(task: Task, problem: &Problem, teams: &[Team], results: &mut Results) -> Result<()> {
+    let team = |threads: usize| teams.iter().find(|team| team.n_workers() == threads).unwrap_or(&teams[0]);
+    let timing = |results: &Results, method: Method, threads: usize, seed: u64| Timing {
+        method,
+        seed,
+        step_size: tuned(results, method, threads).map(|tuning| tuning.chosen),
+        delays: Vec::new(),
+        probes: false,
+        optimum: results.problem.optimum,
+        epsilons: results.plan.epsilons.clone(),
+        seconds: results.plan.seconds,
+        epochs: results.plan.epochs,
+    };
+    match task {
+        Task::Contention(threads) => results.contention.push(Contention::of(problem, team(threads))),
+        Task::ProbeCost => results.probe_cost = Some(probe_cost(problem, &teams[teams.len() - 1])?),
+        Task::Tune(method, threads) => {
+            let timing = Timing { seconds: TUNING_SHARE * results.plan.seconds, ..timing(results, method, threads, 0) };
+            results.tunings.push(tune(&timing, problem, team(threads))?);
+        }
+        Task::Run(method, threads, seed) => {
+            let run = timing(results, method, threads, seed).run(problem, team(threads))?;
+            if results.components.is_none() {
+                results.components = Components::of(&run);
+            }
+            results.runs.push(run);
+        }
+        Task::Probe(method, threads) => {
+            let timing =
+                Timing { probes: true, epochs: PROBED_EPOCHS, epsilons: Vec::new(), ..timing(results, method, threads, 0) };
+            let staleness = timing.run(problem, team(threads))?.staleness;
+            let timed = |run: &&mut Run| run.method == method.to_string() && run.threads == threads && run.seed == 0;
+            if let Some(run) = results.runs.iter_mut().find(timed) {
+                run.staleness = staleness;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tries step sizes; the best is the one that comes to the smallest epsilon soonest, or nearest to the optimum.
+pub(super) fn tune(timing: &Timing, problem: &Problem, team: &Team) -> Result<Tuning> {
+    let choice = timing.method.choice(timing.seed);
+    let suggested = team.install(|| StepSize::new(problem, &choice, None, None)).first;
+    let tried = |step_size: f64| -> Result<Trial> {
+        let run = Timing { step_size: Some(step_size), ..timing.clone() }.run(problem, team)?;
+        let lowest = run.points.iter().map(|point| point.suboptimality).fold(f64::INFINITY, f64::min);
+        Ok(Trial {
+            step_size,
+            suboptimality: (!run.diverged && lowest.is_finite()).then_some(lowest),
+            seconds: run.reached.last().copied().flatten().filter(|_| !run.diverged).map(|reached| reached.seconds),
+        })
+    };
+    let mut grid = GRID.iter().map(|factor| tried(factor * suggested)).collect::<Result<Vec<_>>>()?;
+    for _ in 0..EXTENSIONS {
+        match best(&grid) {
+            Some(0) => grid.insert(0, tried(grid[0].step_size / FACTOR)?),
+            Some(k) if k + 1 == grid.len() => grid.push(tried(grid[k].step_size * FACTOR)?),
+            _ => break,
+        }
+    }
+    let chosen = best(&grid).map_or(suggested, |k| grid[k].step_size);
+    Ok(Tuning { method: timing.method.to_string(), threads: team.n_workers(), grid, chosen })
+}
+
+fn best(grid: &[Trial]) -> Option<usize> {
+    let cost = |trial: &Trial| {
+        let near = trial.suboptimality?;
+        // Any that arrives is better than any that does not.
+        Some((trial.seconds.is_none(), trial.seconds.unwrap_or(near)))
+    };
+    let costs = grid.iter().enumerate().filter_map(|(k, trial)| Some((k, cost(trial)?)));
+    costs.min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))).map(|(k, _)| k)
+}
+
+/// By how much sampling slows an epoch of Hogwild!: epochs with and without it in turn, the ratio of medians less 1.
+fn probe_cost(problem: &Problem, team: &Team) -> Result<f64> {
+    let method = Method { sharing: Sharing::Wild, ..Method::new(StrategyKind::Hogwild, UpdateKind::Sgd) };
+    let step_size = team.install(|| StepSize::new(problem, &method.choice(0), None, None)).first;
+    let build = |probes: bool| strategy::build::<f32>(problem, &Choice { probes, ..method.choice(0) });
+    let mut kinds = [build(false)?, build(true)?];
+    let mut seconds = [Vec::new(), Vec::new()];
+    let (pairs, most) = PROBE_PAIRS;
+    let started = Instant::now();
+    for pair in 0..pairs {
+        for k in [pair % 2, 1 - pair % 2] {
+            let began = Instant::now();
+            team.install(|| kinds[k].epoch(problem, team, step_size as f32));
+            seconds[k].push(began.elapsed().as_secs_f64());
+        }
+        if started.elapsed().as_secs_f64() > most || team.cancelled() {
+            break;
+        }
+    }
+    let median = |seconds: &mut Vec<f64>| {
+        seconds.sort_unstable_by(f64::total_cmp);
+        seconds[seconds.len() / 2]
+    };
+    let [without, with] = seconds.each_mut().map(median);
+    Ok(with / without - 1.0)
+}
+
+impl Data {
+    fn of(problem: &Problem) -> Self {
+        let (data, sparsity) = (problem.data(), Sparsity::of(problem.data(), 0));
+        Self {
+            name: data.name().to_owned(),
+            n_rows: data.n_rows(),
+            n_features: data.n_features(),
+            n_nonzeros: data.n_nonzeros() as u64,
+            omega: sparsity.omega.max,
+            delta: sparsity.delta.max,
+            rho: sparsity.rho.max,
+            mean_rho: sparsity.rho.mean,
+        }
+    }
+}
+
+impl Components {
+    fn of(run: &Run) -> Option<Self> {
+        let figure = |name: &str| run.figures.get(name).copied();
+        Some(Self {
+            batch: figure("batch_rows")? as usize,
+            mean_count: figure("components_a_batch")?,
+            mean_rows: figure("component_rows")?,
+            largest_share: figure("largest_share")?,
+        })
+    }
+}

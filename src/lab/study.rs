@@ -1,0 +1,324 @@
+//! Two experiments that teach, each a curve a method over something that is varied.
+//!
+//! **Gradient cost.** Hogwild!'s authors found locks to catch up with lock freedom only where a gradient costs milliseconds
+//! (Niu et al., NIPS 2011, section 7). Here every gradient is delayed by 0 to 10 ms; measured are the steps per second of all
+//! workers over those of plain sequential code with the same delay. A short delay keeps its core busy, one of 0.1 ms or more
+//! sleeps, so that more workers than cores can wait at once.
+//!
+//! **Skew.** On made data whose features run from all alike to Zipf 1.5: the more often a few features occur, the more often
+//! workers meet on them. Measured is plain sequential code's time to the smallest epsilon over that of all workers.
+
+use std::time::{Duration, Instant};
+
+use crate::data::{Dataset, FeatureNumbers, Generator, open};
+use crate::error::{Error, Result};
+use crate::lab::experiment::{Asked, Status, Watcher, begin, optimum, tune};
+use crate::lab::timing::Timing;
+use crate::lab::{Curve, Method, Results, Run, Study, Tuning};
+use crate::penalty::Penalty;
+use crate::problem::Problem;
+use crate::strategy::{self, Choice, Delay};
+use crate::threads::Team;
+use crate::train::StepSize;
+
+/// Milliseconds that a gradient is delayed by.
+const COSTS: [f64; 6] = [0.0, 0.001, 0.01, 0.1, 1.0, 10.0];
+/// Plain sequential code has about so many seconds for an epoch, unless asked otherwise, on no fewer rows than these.
+const COST_SECONDS: f64 = 1.0;
+const FEWEST_ROWS: usize = 32;
+/// What a step costs besides its delay, more or less.
+const STEP_SECONDS: f64 = 1e-6;
+
+/// Zipf's exponents.
+const EXPONENTS: [f64; 7] = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5];
+/// The made data: rows, features, non-zeros a row, share of wrong targets.
+const MADE: (usize, usize, usize, f64) = (30_000, 60_000, 50, 0.05);
+
+/// Which study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StudyKind {
+    /// Injected delays.
+    GradientCost,
+    /// Made data.
+    Skew,
+}
+
+impl StudyKind {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::GradientCost, Self::Skew];
+
+    /// The name it is known by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GradientCost => "gradient-cost",
+            Self::Skew => "skew",
+        }
+    }
+
+    /// What it compares unless asked otherwise.
+    pub fn usual_methods(self) -> Result<Vec<Method>> {
+        let names: &[&str] = match self {
+            Self::GradientCost => &[
+                "hogwild:wild+sgd",
+                "hogwild:atomic+sgd",
+                "global_lock+sgd",
+                "striped_lock+sgd",
+                "round_robin+sgd",
+                "minibatch+sgd",
+            ],
+            Self::Skew => &["hogwild:wild+sgd", "hogwild:atomic+sgd", "hogwild+sgd", "hogwild:wild+sdca", "hogwild+sdca"],
+        };
+        names.iter().map(|name| name.parse()).collect()
+    }
+}
+
+/// Runs a study on the largest of the teams, against the first, which is one worker. `problem` gives the data, the loss and the
+/// penalty of gradient cost; skew makes its own data, and takes the loss alone.
+///
+/// # Errors
+/// As [`crate::lab::experiment`]; skew also if the temporary folder has no room.
+pub fn study(kind: StudyKind, problem: &Problem, teams: &[Team], asked: &Asked, watcher: &mut dyn Watcher) -> Result<Results> {
+    let (Some(one), Some(all)) = (teams.first().filter(|team| team.n_workers() == 1), teams.get(1..).and_then(<[Team]>::last))
+    else {
+        return Err(Error::Usage("a study compares one thread with several; teams of 1 and of N are wanted".into()));
+    };
+    watcher.begins(&Status { task: "looking at the machine and the data".into(), done: 0, total: 0, seconds_left: None });
+    let mut results = begin(problem, teams, asked, |_| ())?;
+    results.plan.threads = vec![1, all.n_workers()];
+    let bench = Bench { one, all, asked, watcher };
+    let (varied, measured, runs) = match kind {
+        StudyKind::GradientCost => {
+            ("milliseconds a gradient", "steps per second over sequential's", bench.costs(problem, &mut results)?)
+        }
+        StudyKind::Skew => {
+            ("Zipf's exponent of the features", "sequential's time to epsilon over this", bench.skews(problem, &mut results)?)
+        }
+    };
+    let curves = asked.methods.iter().map(|&method| curve(kind, method, &runs)).collect();
+    results.runs = runs;
+    results.study = Some(Study { name: kind.name().into(), varied: varied.into(), measured: measured.into(), curves });
+    Ok(results)
+}
+
+/// Who works for a study.
+struct Bench<'a> {
+    one: &'a Team,
+    all: &'a Team,
+    asked: &'a Asked,
+    watcher: &'a mut dyn Watcher,
+}
+
+impl Bench<'_> {
+    /// The methods, each after the sequential one that it is compared with, and the team of each.
+    fn pairs(&self) -> Vec<(Method, &Team)> {
+        let mut pairs: Vec<(Method, &Team)> = Vec::new();
+        for &method in &self.asked.methods {
+            for (method, team) in [(method.sequential(), self.one), (method, self.all)] {
+                if !pairs.iter().any(|(other, _)| *other == method) {
+                    pairs.push((method, team));
+                }
+            }
+        }
+        pairs
+    }
+
+    fn cancelled(&self) -> bool {
+        self.one.cancelled() || self.all.cancelled()
+    }
+
+    fn says(watcher: &mut dyn Watcher, task: String, (done, total): (usize, usize), started: Instant) {
+        let left = (done > 0).then(|| started.elapsed().as_secs_f64() / done as f64 * (total - done) as f64);
+        watcher.begins(&Status { task, done, total, seconds_left: left });
+    }
+
+    fn costs(mut self, problem: &Problem, results: &mut Results) -> Result<Vec<Run>> {
+        let (pairs, mut runs) =
+            (self.pairs().iter().map(|&(method, team)| (method, team.n_workers())).collect::<Vec<_>>(), Vec::new());
+        let (total, started) = (COSTS.len() * pairs.len() * self.asked.seeds as usize, Instant::now());
+        for seed in 0..self.asked.seeds {
+            for cost in COSTS {
+                let seconds = self.asked.seconds.unwrap_or(COST_SECONDS);
+                let affordable = (seconds / (cost / 1e3 + STEP_SECONDS)) as usize;
+                let part = first_rows(problem, affordable.max(FEWEST_ROWS).min(problem.n_rows()))?;
+                let part = Problem::new(&part, problem.loss(), problem.penalty(), problem.has_intercept())?;
+                for &(method, n_workers) in &pairs {
+                    Self::says(self.watcher, format!("{method} at {cost} ms a gradient"), (runs.len(), total), started);
+                    let team = if n_workers == 1 { self.one } else { self.all };
+                    let run = epoch(&part, team, method, seed, cost)?;
+                    if self.cancelled() {
+                        return Ok(runs);
+                    }
+                    runs.push(run);
+                }
+            }
+            self.keep(results, &runs)?;
+        }
+        Ok(runs)
+    }
+
+    fn skews(mut self, problem: &Problem, results: &mut Results) -> Result<Vec<Run>> {
+        let (pairs, mut runs) =
+            (self.pairs().iter().map(|&(method, team)| (method, team.n_workers())).collect::<Vec<_>>(), Vec::new());
+        let (total, started) = (EXPONENTS.len() * pairs.len() * self.asked.seeds as usize, Instant::now());
+        for zipf in EXPONENTS {
+            let data = self.all.install(|| made(zipf))?;
+            let penalty = Penalty { l2: 1.0 / data.n_rows() as f64, l1: 0.0 };
+            let made = self.all.install(|| Problem::new(&data, problem.loss(), penalty, false))?;
+            let (optimum, _) = optimum(&made, self.all)?;
+            let mut tunings: Vec<Tuning> = Vec::new();
+            for seed in 0..self.asked.seeds {
+                for &(method, n_workers) in &pairs {
+                    Self::says(self.watcher, format!("{method} at Zipf {zipf}"), (runs.len(), total), started);
+                    let team = if n_workers == 1 { self.one } else { self.all };
+                    let timing = Timing {
+                        method,
+                        seed,
+                        step_size: None,
+                        delays: Vec::new(),
+                        probes: false,
+                        optimum,
+                        epsilons: self.asked.epsilons.clone(),
+                        seconds: results.plan.seconds,
+                        epochs: self.asked.epochs,
+                    };
+                    if method.has_step_size() && seed == 0 {
+                        tunings.push(tune(&timing, &made, team)?);
+                    }
+                    let chosen = tunings.iter().find(|tuning| tuning.method == method.to_string()).map(|tuning| tuning.chosen);
+                    let run = Timing { step_size: chosen, ..timing }.run(&made, team)?;
+                    if self.cancelled() {
+                        return Ok(runs);
+                    }
+                    runs.push(Run { varied: Some(zipf), ..run });
+                }
+            }
+            results.tunings.extend(tunings);
+            self.keep(results, &runs)?;
+        }
+        Ok(runs)
+    }
+
+    fn keep(&mut self, results: &mut Results, runs: &[Run]) -> Result<()> {
+        results.runs = runs.to_vec();
+        self.watcher.keeps(results)
+    }
+}
+
+/// The first rows of a problem's data, which stand in random order, as data of their own.
+fn first_rows<'a>(problem: &'a Problem, n: usize) -> Result<Dataset<'a>> {
+    let (rows, d) = (problem.rows(), problem.n_features());
+    let offsets = &rows.offsets()[..=n];
+    let end = offsets[n] as usize;
+    let matrix = sprs::CsMatViewI::new((n, d), offsets, &rows.indices()[..end], &rows.values()[..end]);
+    Dataset::from_csmat(matrix, &problem.targets()[..n])
+}
+
+/// The made data of the skew study, at the exponent of words; parallel on the current rayon pool.
+///
+/// # Errors
+/// If the temporary folder has no room.
+pub fn made_data() -> Result<Dataset<'static>> {
+    made(1.0)
+}
+
+fn made(zipf: f64) -> Result<Dataset<'static>> {
+    let (n_rows, n_features, n_nonzeros, noise) = MADE;
+    let generator = Generator { n_rows, n_features, n_nonzeros, zipf, noise, n_classes: 2, seed: 0 };
+    let path = std::env::temp_dir();
+    let mut file = tempfile::NamedTempFile::new().map_err(Error::io(&path, "create a file in"))?;
+    generator.write(&mut file).map_err(Error::io(&path, "write a file in"))?;
+    open(file.path(), FeatureNumbers::OneBased, 0)
+}
+
+/// One epoch with every gradient delayed.
+fn epoch(problem: &Problem, team: &Team, method: Method, seed: u64, milliseconds: f64) -> Result<Run> {
+    let delays = match milliseconds {
+        0.0 => Vec::new(),
+        _ => vec![Delay { worker: None, pause: Duration::from_secs_f64(milliseconds / 1e3), every: 1 }],
+    };
+    let choice = Choice { delays, ..method.choice(seed) };
+    let mut strategy = strategy::build::<f32>(problem, &choice)?;
+    let step_size = team.install(|| StepSize::new(problem, &choice, None, None)).first;
+    let started = Instant::now();
+    let updates = team.install(|| strategy.epoch(problem, team, step_size as f32)) as u64;
+    let nonzeros = problem.data().n_nonzeros() as f64;
+    Ok(Run {
+        method: method.to_string(),
+        threads: team.n_workers(),
+        workers: strategy.n_workers().unwrap_or(team.n_workers()),
+        seed,
+        varied: Some(milliseconds),
+        step_size,
+        diverged: false,
+        epochs: 1,
+        updates,
+        nonzeros,
+        bytes: nonzeros * (size_of::<u32>() + size_of::<f32>()) as f64,
+        train_seconds: started.elapsed().as_secs_f64(),
+        eval_seconds: 0.0,
+        points: Vec::new(),
+        reached: Vec::new(),
+        figures: strategy.figures().into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect(),
+        staleness: None,
+    })
+}
+
+/// Quartiles, over seeds, of a method's speed over that of its sequential twin.
+fn curve(kind: StudyKind, method: Method, runs: &[Run]) -> Curve {
+    let (name, twin) = (method.to_string(), method.sequential().to_string());
+    let speed = |run: &Run| match kind {
+        StudyKind::GradientCost => Some(run.updates as f64 / run.train_seconds),
+        StudyKind::Skew => run.reached.last().copied().flatten().map(|reached| 1.0 / reached.seconds),
+    };
+    let mut ratios: Vec<(f64, Vec<f64>)> = Vec::new();
+    for run in runs.iter().filter(|run| run.method == name) {
+        let sequential = runs.iter().find(|other| other.method == twin && other.varied == run.varied && other.seed == run.seed);
+        let ratio = speed(run).zip(sequential.and_then(speed)).map(|(speed, sequential)| speed / sequential);
+        let (Some(varied), Some(ratio)) = (run.varied, ratio.filter(|ratio| ratio.is_finite())) else { continue };
+        match ratios.iter_mut().find(|(at, _)| *at == varied) {
+            Some((_, ratios)) => ratios.push(ratio),
+            None => ratios.push((varied, vec![ratio])),
+        }
+    }
+    let quartiles = |(varied, mut ratios): (f64, Vec<f64>)| {
+        ratios.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| ratios[((ratios.len() - 1) as f64 * share).round() as usize];
+        (varied, at(0.25), at(0.5), at(0.75))
+    };
+    Curve { name, points: ratios.into_iter().map(quartiles).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::StrategyKind;
+
+    #[test]
+    fn a_curve_is_the_quartiles_of_speed_over_the_sequential_twins() {
+        let run = |method: &str, seed: u64, seconds: f64| Run {
+            method: method.into(),
+            threads: 2,
+            workers: 2,
+            seed,
+            varied: Some(1.0),
+            step_size: 1.0,
+            diverged: false,
+            epochs: 1,
+            updates: 100,
+            nonzeros: 0.0,
+            bytes: 0.0,
+            train_seconds: seconds,
+            eval_seconds: 0.0,
+            points: Vec::new(),
+            reached: Vec::new(),
+            figures: Default::default(),
+            staleness: None,
+        };
+        let mut runs: Vec<Run> = (0..5).map(|seed| run("sequential+sgd", seed, 8.0)).collect();
+        runs.extend([1.0, 2.0, 4.0, 8.0, 16.0].iter().zip(0..).map(|(&seconds, seed)| run("round_robin+sgd", seed, seconds)));
+        let method: Method = "round_robin+sgd".parse().expect("a method");
+        assert_eq!(curve(StudyKind::GradientCost, method, &runs).points, [(1.0, 1.0, 2.0, 4.0)]);
+        assert!(curve(StudyKind::Skew, method, &runs).points.is_empty()); // nothing was reached
+        assert_eq!(method.sequential().strategy, StrategyKind::Sequential);
+    }
+}

@@ -121,17 +121,17 @@ const METHODS: [(&str, f64, f64, f64, f64); 17] = [
     ("sequential+sdca", 0.0014, 17.0, 0.0, 1.0),
     ("sequential+saga", 0.0064, 26.0, 0.0, 1.0),
     ("sequential+svrg", 0.0091, 22.0, 0.0, 1.0),
-    ("hogwild(replicated)+sdca", 0.0015, 17.0, 0.7, 1.15),
-    ("hogwild(wild)+sdca", 0.0016, 17.0, -0.4, 1.1),
-    ("hogwild(wild)+sgd", 0.0033, 30.0, -0.2, 1.02),
-    ("hogwild(atomic)+sgd", 0.0041, 30.0, -0.5, 1.01),
-    ("hogwild(replicated)+adagrad", 0.0046, 21.0, 0.6, 1.2),
-    ("hogwild(wild)+saga", 0.0066, 26.0, -0.1, 1.05),
-    ("hogwild(wild)+svrg", 0.0093, 22.0, 0.3, 1.04),
+    ("hogwild+sdca", 0.0015, 17.0, 0.7, 1.15),
+    ("hogwild:wild+sdca", 0.0016, 17.0, -0.4, 1.1),
+    ("hogwild:wild+sgd", 0.0033, 30.0, -0.2, 1.02),
+    ("hogwild:atomic+sgd", 0.0041, 30.0, -0.5, 1.01),
+    ("hogwild+adagrad", 0.0046, 21.0, 0.6, 1.2),
+    ("hogwild:wild+saga", 0.0066, 26.0, -0.1, 1.05),
+    ("hogwild:wild+svrg", 0.0093, 22.0, 0.3, 1.04),
     ("global_lock+sgd", 0.0059, 30.0, -2.0, 1.0),
     ("striped_lock+sgd", 0.0099, 30.0, 0.4, 1.0),
     ("conflict_free+sgd", 0.0061, 30.0, 0.5, 1.0),
-    ("minibatch(64)+sgd(topk:100)", 0.0036, 400.0, 0.6, 1.0),
+    ("minibatch:64+sgd(topk:100)", 0.0036, 400.0, 0.6, 1.0),
     ("averaging(1)+sgd", 0.0031, 90.0, 0.95, 1.6),
 ];
 
@@ -159,7 +159,7 @@ pub fn experiment() -> Results {
             for seed in 0..5u64 {
                 let an_epoch = one * gain * crowd * (1.0 + 0.1 * noise());
                 let mine = needed * (1.0 + 0.15 * noise());
-                let diverges = method == "hogwild(wild)+saga" && threads == 4 && seed < 2;
+                let diverges = method == "hogwild:wild+saga" && threads == 4 && seed < 2;
                 let budget = (1.0 / an_epoch).min(200.0);
                 let ran = mine.min(budget).ceil();
                 let last = 10.0 * 1e-4f64.powf((ran / mine).sqrt());
@@ -220,7 +220,7 @@ pub fn experiment() -> Results {
         varied: "ms added to a gradient".into(),
         measured: "speed-up against sequential code".into(),
         curves: vec![
-            curve("hogwild(wild)+sgd", 0.4),
+            curve("hogwild:wild+sgd", 0.4),
             curve("global_lock+sgd", 0.85),
             curve("striped_lock+sgd", 0.7),
             curve("conflict_free+sgd", 0.3),

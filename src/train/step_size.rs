@@ -85,7 +85,8 @@ fn safe_step(problem: &Problem, batch: usize) -> f64 {
     let norms = problem.squared_norms();
     let mean = norms.iter().map(|&norm| f64::from(norm)).sum::<f64>() / norms.len() as f64;
     let lambda = if batch == 1 { 0.0 } else { largest_eigenvalue(problem) };
-    let curvature = problem.loss().smoothness().unwrap_or(1.0).max(1.0) * (lambda + mean / batch as f64);
+    let smoothness = problem.loss().smoothness().unwrap_or(1.0);
+    let curvature = smoothness * lambda + smoothness.max(1.0) * mean / batch as f64;
     if curvature > 0.0 { 1.0 / curvature } else { 1.0 }
 }
 

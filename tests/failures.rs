@@ -538,6 +538,13 @@ fn wrong_usage_ends_with_code_2_before_anything_is_done() {
         ("train rows.svm --strategy sequential --threads 2", "sequential"),
         ("train rows.svm --batch 8", "--batch"),
         ("train rows.svm --strategy minibatch --batch 0", "batch"),
+        ("train rows.svm --strategy minibatch --batch some", "or all"),
+        ("train rows.svm --compress qsgd:4", "--compress is for --strategy minibatch"),
+        ("train rows.svm --strategy minibatch --compress qsgd:0", "topk:K"),
+        ("train rows.svm --strategy minibatch --compress zip", "topk:K"),
+        ("train rows.svm --backup 1", "--backup is for --strategy minibatch"),
+        ("train rows.svm --strategy minibatch --threads 2 --backup 2", "fewer than --threads"),
+        ("train rows.svm --strategy minibatch --threads 3 --batch 2 --backup 1", "raise --batch"),
         ("train rows.svm --l2 0.1 --c 1", "--l2"),
         ("train rows.svm --l2 0 --update sdca", "a penalty"),
         ("inspect rows.svm --verify", "is none"),
@@ -661,6 +668,8 @@ fn a_run_in_two_parts_ends_where_a_run_in_one_does() {
         "--update sgd",
         "--update adagrad --precision f64",
         "--strategy minibatch --update sgd",
+        "--strategy minibatch --compress topk:2",
+        "--strategy minibatch --compress qsgd:2 --update adagrad",
     ] {
         let folder = Folder::with("rows.svm", two_classes());
         let train = format!("train rows.svm --gap 0 --quiet --threads 1 --strategy sequential {more}");

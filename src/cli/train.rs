@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::eval::{HeldOut, metrics};
 use crate::model::Model;
 use crate::problem::{Certificate, Problem};
-use crate::strategy::{self, Delay, Sharing, StrategyKind, UpdateKind};
+use crate::strategy::{self, Compression, Delay, Sharing, StrategyKind, UpdateKind};
 use crate::sync::{Float, Ordering};
 use crate::threads::{Team, Topology};
 use crate::train::{
@@ -56,9 +56,15 @@ pub struct Train {
     /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: to suit the method and the loss].
     #[arg(long, value_parser = one_of(Schedule::ALL, |kind| kind.name()))]
     schedule: Option<Schedule>,
-    /// Rows in a step of minibatch [default: 64].
-    #[arg(long, value_name = "N")]
+    /// Rows in a step of minibatch, or all of them [default: 64].
+    #[arg(long, value_name = "N|all", value_parser = batch)]
     batch: Option<usize>,
+    /// What minibatch's workers send of their gradients: none (compressed), qsgd:LEVELS, topk:K, topk:K:forget.
+    #[arg(long, value_name = "METHOD", value_parser = compression)]
+    compress: Option<Compression>,
+    /// Of minibatch's --threads, the gradients that a step drops: it takes those of the first N of N + B workers.
+    #[arg(long, value_name = "B", default_value_t = 0)]
+    backup: u16,
     /// Slow a worker down: milliseconds before each of its steps, or in every so many of them; `all` for every worker.
     #[arg(long, value_name = "WORKER:MILLISECONDS[:EVERY]", value_parser = delay)]
     delay: Vec<Delay>,
@@ -121,6 +127,18 @@ pub fn delay(given: &str) -> std::result::Result<Delay, String> {
     Ok(Delay { worker, pause: Duration::from_secs_f64(milliseconds / 1e3), every })
 }
 
+/// Reads a number of rows, or `all`.
+fn batch(given: &str) -> std::result::Result<usize, String> {
+    if given == "all" {
+        return Ok(usize::MAX);
+    }
+    given.parse().map_err(|_| "a number of rows is wanted, or all".to_owned())
+}
+
+fn compression(given: &str) -> std::result::Result<Compression, String> {
+    given.parse()
+}
+
 /// Takes one of these, by its name.
 pub fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: impl Fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
     let named: Vec<(&str, T)> = all.iter().map(|&one| (name(one), one)).collect();
@@ -135,6 +153,7 @@ impl Train {
         let sequential = self.strategy == StrategyKind::Sequential;
         let n_workers = self.threads.map_or(if sequential { 1 } else { n_cores }, usize::from);
         self.check_alone(sequential)?;
+        self.check_messages(n_workers)?;
         let team = Team::new(n_workers, !self.no_pin)?;
         if n_workers > n_cores {
             warn(&format!("{n_workers} threads on {n_cores} cores: they take turns, and timings say little about sharing"));
@@ -173,7 +192,8 @@ impl Train {
         let mut strategy = strategy::build::<F>(problem, &settings.choice)?;
         let mut plan = Plan::new(team.install(|| StepSize::new(problem, &settings.choice, self.step_size, self.schedule)));
         let schedule = plan.step_size.schedule;
-        let checkpoint = self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule)));
+        let checkpoint =
+            self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule, team)));
         if let Some((folder, fingerprint)) = checkpoint.as_ref().filter(|_| self.resume) {
             let checkpoint = resume::<F>(folder, fingerprint)?;
             strategy.restore(&checkpoint.state)?;
@@ -200,7 +220,7 @@ impl Train {
     }
 
     /// What a resumed run must share with the run that wrote the checkpoint.
-    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings, schedule: Schedule) -> Fingerprint {
+    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings, schedule: Schedule, team: &Team) -> Fingerprint {
         let choice = &settings.choice;
         let mut all = vec![
             ("strategy", choice.strategy.name().to_owned()),
@@ -213,6 +233,12 @@ impl Train {
             all.push(("batch", choice.batch.to_string()));
         }
         all.push(("step-size", self.step_size.map_or("from the data".to_owned(), |step_size| step_size.to_string())));
+        if choice.strategy == StrategyKind::Minibatch {
+            all.push(("compress", choice.compression.map_or("nothing".to_owned(), |compression| compression.to_string())));
+            all.push(("backup", choice.backup.to_string()));
+            // What a worker sends is of his own share of the batch, so their number counts.
+            all.push(("threads", if choice.sends_gradients() { team.n_workers().to_string() } else { "any".to_owned() }));
+        }
         Fingerprint::new(problem, &all)
     }
 

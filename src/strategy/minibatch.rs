@@ -36,12 +36,17 @@ impl<F: Float> Minibatch<F> {
     /// # Errors
     /// If `batch` is 0.
     pub fn new(problem: &Problem, batch: usize) -> Result<Self> {
-        if batch == 0 {
-            return Err(Error::Usage("--batch 0 has no gradient; 1 or more is wanted".into()));
-        }
-        let (batch, d) = (batch.min(problem.n_rows()), problem.n_features());
+        let (batch, d) = (batch_rows(problem, batch)?, problem.n_features());
         Ok(Self { batch, derivatives: zeros::<F>(batch), sums: zeros::<F>(d), occurrences: zeros::<F>(d) })
     }
+}
+
+/// How many rows a batch of at most `asked` has.
+pub(super) fn batch_rows(problem: &Problem, asked: usize) -> Result<usize> {
+    if asked == 0 {
+        return Err(Error::Usage("--batch 0 has no gradient; 1 or more is wanted, or all".into()));
+    }
+    Ok(asked.min(problem.n_rows()))
 }
 
 impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for Minibatch<F> {

@@ -2,11 +2,13 @@
 //! are woven together; everything else that a strategy must do (draw the order, hand out the weights, go back to a state)
 //! is the same for all and stands here.
 
+mod compression;
 mod crew;
 mod global_lock;
 mod hogwild;
 mod minibatch;
 mod order;
+mod parameter_server;
 mod replicated;
 mod round_robin;
 mod sequential;
@@ -22,10 +24,12 @@ use crate::threads::Team;
 use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Tables, Update, Visit};
 use crate::weights::{Memory, Weights};
 
+pub use compression::Compression;
 pub use global_lock::GlobalLock;
 pub use hogwild::Hogwild;
 pub use minibatch::Minibatch;
 pub use order::Order;
+pub use parameter_server::ParameterServer;
 pub use replicated::Replicate;
 pub use round_robin::RoundRobin;
 pub use sequential::Sequential;
@@ -105,6 +109,22 @@ pub trait Pass<F: Float, U>: Send + Sync {
     /// What it has to tell of the run so far besides the weights, by name, such as bits sent for each step.
     fn figures(&self) -> Figures {
         Vec::new()
+    }
+
+    /// What it remembers from epoch to epoch besides the weights, by name: for checkpoints and for going back. Updates have
+    /// tables of other names.
+    fn tables(&self) -> Tables<F> {
+        Vec::new()
+    }
+
+    /// Whether a table of this name is one of its own.
+    fn owns_table(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// Sets them, every one that it owns; each is of the right length or the answer is false.
+    fn set_tables(&mut self, _tables: &Tables<F>) -> bool {
+        true
     }
 
     /// In so many epochs the weights are computed anew from the dual variables, if there are some, so that neither rounding
@@ -236,12 +256,17 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
 
     fn state(&self) -> State<F> {
         let (weights, intercept) = self.memory.load();
-        State { epoch: self.epoch, weights, intercept, tables: self.update.tables() }
+        let mut tables = self.update.tables();
+        tables.extend(self.pass.tables());
+        State { epoch: self.epoch, weights, intercept, tables }
     }
 
     fn restore(&mut self, state: &State<F>) -> Result<()> {
         let other = || Error::Data("the saved state is that of another problem or update".into());
-        if state.weights.len() != self.memory.load().0.len() || !self.update.set_tables(&state.tables) {
+        let (own, updates): (Tables<F>, Tables<F>) =
+            state.tables.iter().cloned().partition(|(name, _)| self.pass.owns_table(name));
+        let fits = state.weights.len() == self.memory.load().0.len();
+        if !fits || !self.update.set_tables(&updates) || !self.pass.set_tables(&own) {
             return Err(other());
         }
         self.memory.store(&state.weights, state.intercept);
@@ -329,6 +354,10 @@ pub struct Choice {
     pub sharing: Sharing,
     /// Rows in a step of minibatch.
     pub batch: usize,
+    /// What minibatch's workers send of their gradients; `None` where they need not send any, for they share memory.
+    pub compression: Option<Compression>,
+    /// How many of a batch's gradients, the last to arrive, minibatch's step does not wait for.
+    pub backup: usize,
     /// Decides the order of the rows in every epoch.
     pub seed: u64,
     /// Workers that are slowed down on purpose.
@@ -340,7 +369,13 @@ pub struct Choice {
 impl Choice {
     /// This method with the usual settings: replicated memory, batches of 64, seed 0.
     pub fn new(strategy: StrategyKind, update: UpdateKind) -> Self {
-        Self { strategy, update, sharing: Sharing::Replicated, batch: 64, seed: 0, delays: Vec::new(), probes: false }
+        let (sharing, delays) = (Sharing::Replicated, Vec::new());
+        Self { strategy, update, sharing, batch: 64, compression: None, backup: 0, seed: 0, delays, probes: false }
+    }
+
+    /// Whether minibatch's workers send gradients to each other instead of sharing out the sums.
+    pub fn sends_gradients(&self) -> bool {
+        self.compression.is_some() || self.backup > 0
     }
 }
 
@@ -363,6 +398,10 @@ fn gradient<F: Float, U: GradientUpdate<F> + 'static>(
 ) -> Result<Box<dyn Strategy<F>>> {
     let update = Stochastic(update);
     match choice.strategy {
+        StrategyKind::Minibatch if choice.sends_gradients() => {
+            let compression = choice.compression.unwrap_or(Compression::Whole);
+            Ok(run(problem, choice, update, ParameterServer::new(problem, choice.batch, compression, choice.backup)?))
+        }
         StrategyKind::Minibatch => Ok(run(problem, choice, update, Minibatch::new(problem, choice.batch)?)),
         _ => any(problem, choice, update),
     }

@@ -3,11 +3,24 @@
 //! A step on the mean gradient of B rows is safe up to about 1/L with
 //!
 //! ```text
-//! L = s (lambda + mean |x_i|^2 / B)        s: the loss's smoothness, at least 1
-//!                                          lambda: the largest eigenvalue of X'X/n
+//! L = s lambda + max(s, 1) mean |x_i|^2 / B        s: the loss's smoothness
+//!                                                  lambda: the largest eigenvalue of X'X/n
 //! ```
 //!
 //! For one row lambda hardly counts and 1/L is one over the usual |x|^2; for all rows it is the safe step of gradient descent.
+//!
+//! Between the two this is the linear scaling of the step with the batch (Goyal et al., Accurate, large minibatch SGD, 2017)
+//! up to the safe limit 1/(s lambda): h(B) is B h(1) as long as B is far below B* = max(s, 1)/s mean |x_i|^2 / lambda, from
+//! where on a larger batch buys no longer steps (Ma, Bassily and Belkin, The power of interpolation, ICML 2018). So there is
+//! no option for it. Measured, epochs of sgd (minibatch, one worker) until the logistic loss at C = 1 is 1 % above its optimum:
+//!
+//! | rows in a step | 1 | 16 | 256 | 4096 | all |
+//! |---|---|---|---|---|---|
+//! | rcv1: h, epochs | 1, 2 | 14, 2 | 96, 3 | 149, 34 | 153, 166 |
+//! | debian-libraries: h, epochs | 1, 2 | 15, 2 | 131, 2 | 253, 17 | 268, 207 |
+//!
+//! With max(s, 1) lambda, four times shorter for the logistic loss, the large batches take four times the epochs; a quarter
+//! of h(1) takes twice as many, and four times h(1) is no better.
 
 use crate::problem::Problem;
 use crate::strategy::{Choice, StrategyKind, UpdateKind};
@@ -85,7 +98,8 @@ fn safe_step(problem: &Problem, batch: usize) -> f64 {
     let norms = problem.squared_norms();
     let mean = norms.iter().map(|&norm| f64::from(norm)).sum::<f64>() / norms.len() as f64;
     let lambda = if batch == 1 { 0.0 } else { largest_eigenvalue(problem) };
-    let curvature = problem.loss().smoothness().unwrap_or(1.0).max(1.0) * (lambda + mean / batch as f64);
+    let smoothness = problem.loss().smoothness().unwrap_or(1.0);
+    let curvature = smoothness * lambda + smoothness.max(1.0) * mean / batch as f64;
     if curvature > 0.0 { 1.0 / curvature } else { 1.0 }
 }
 

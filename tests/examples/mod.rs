@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use unfenced::data::{self, FeatureNumbers, Generator};
 use unfenced::loss::Loss;
-use unfenced::strategy::{self, Choice, Sharing, Strategy, StrategyKind, UpdateKind};
+use unfenced::strategy::{self, Choice, Compression, Sharing, Strategy, StrategyKind, UpdateKind};
 use unfenced::sync::Float;
 use unfenced::train::{Limits, Outcome, Plan, StepSize, train};
 use unfenced::{Dataset, Penalty, Problem, Team};
@@ -75,13 +75,17 @@ pub fn choice(strategy: StrategyKind, update: UpdateKind) -> Choice {
     Choice { sharing: Sharing::Wild, batch: 16, seed: 5, ..Choice::new(strategy, update) }
 }
 
-/// Every strategy x update that exists, hogwild with every memory.
+/// Every strategy x update that exists, hogwild with every memory, minibatch with whole gradients sent and with a backup worker.
 pub fn crosses() -> Vec<Choice> {
     let mut all = Vec::new();
     for &strategy in StrategyKind::ALL {
         for &update in UpdateKind::ALL {
             if (strategy, update) != (StrategyKind::Minibatch, UpdateKind::Sdca) {
                 all.push(choice(strategy, update));
+            }
+            if strategy == StrategyKind::Minibatch && update != UpdateKind::Sdca {
+                all.push(Choice { compression: Some(Compression::Whole), ..choice(strategy, update) });
+                all.push(Choice { backup: 1, ..choice(strategy, update) });
             }
             if strategy == StrategyKind::Hogwild {
                 all.push(Choice { sharing: Sharing::Atomic, ..choice(strategy, update) });

@@ -63,6 +63,30 @@ impl Train {
         Ok(())
     }
 
+    /// Refuses messages that make no sense for `n_workers`.
+    pub(super) fn check_messages(&self, n_workers: usize) -> Result<()> {
+        let usage = |what: String| Err(Error::Usage(what));
+        let (strategy, n_backup) = (self.strategy, usize::from(self.backup));
+        if strategy != StrategyKind::Minibatch {
+            let name = strategy.name();
+            if self.compress.is_some() {
+                return usage(format!("--compress is for --strategy minibatch; the workers of {name} send no gradients"));
+            }
+            if n_backup > 0 {
+                return usage(format!("--backup is for --strategy minibatch; no step of {name} waits for several gradients"));
+            }
+        }
+        if n_backup >= n_workers {
+            return usage(format!(
+                "--backup {n_backup} drops the gradients of all {n_workers} workers; fewer than --threads are wanted"
+            ));
+        }
+        if n_backup > 0 && self.batch.is_some_and(|batch| (1..n_workers).contains(&batch)) {
+            return usage(format!("--backup wants a row or more for each of {n_workers} workers; raise --batch"));
+        }
+        Ok(())
+    }
+
     pub(super) fn settings(&self, data: &Dataset) -> Result<Settings> {
         let loss = self.objective.loss.map_or_else(|| suggested_loss(data), Ok)?;
         let penalty = self.objective.penalty(data.n_rows());
@@ -78,8 +102,15 @@ impl Train {
         }
         let sharing = self.memory.unwrap_or(Sharing::Replicated);
         let usual = Choice::new(strategy, update);
-        let choice =
-            Choice { sharing, batch: self.batch.unwrap_or(usual.batch), seed: self.seed, delays: self.delay.clone(), ..usual };
+        let choice = Choice {
+            sharing,
+            batch: self.batch.unwrap_or(usual.batch),
+            compression: self.compress,
+            backup: self.backup.into(),
+            seed: self.seed,
+            delays: self.delay.clone(),
+            ..usual
+        };
 
         // A target for the objective replaces the usual gap; both can be asked.
         let gap = self.gap.or(if self.target_objective.is_some() { None } else { Some(GAP) }).filter(|&gap| gap > 0.0);

@@ -81,6 +81,9 @@ pub struct Train {
     /// Decides the order of the rows.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// Give the same bits in every run with so many threads (conflict_free: with any number).
+    #[arg(long)]
+    deterministic: bool,
     /// Stop when the duality gap is this share of the objective; 0 never [default: 1e-3, none with --target-objective].
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
     gap: Option<f64>,
@@ -144,7 +147,7 @@ impl Train {
         let n_cores = Topology::of_this_machine().n_cores();
         let sequential = self.strategy == StrategyKind::Sequential;
         let n_workers = self.threads.map_or(if sequential { 1 } else { n_cores }, usize::from);
-        self.check_alone(sequential)?;
+        self.check_alone(sequential, n_workers)?;
         let team = Team::new(n_workers, !self.no_pin)?;
         if n_workers > n_cores {
             warn(&format!("{n_workers} threads on {n_cores} cores: they take turns, and timings say little about sharing"));
@@ -155,9 +158,10 @@ impl Train {
         let data = team.install(|| open(&self.data, FeatureNumbers::Auto, self.seed))?;
         Model::check_size(&data)?;
         if data.is_streamed() {
-            warn(&format!("{} does not fit in memory: its rows are read from disk, in the store's order", data.name()));
+            let course = if self.deterministic { ", which a machine with more memory does not take" } else { "" };
+            warn(&format!("{} does not fit in memory: its rows are read from disk, in the store's order{course}", data.name()));
         }
-        let settings = self.settings(&data)?;
+        let settings = self.settings(&data, n_workers)?;
         let test = self.test.as_ref().map(|path| team.install(|| open(path, FeatureNumbers::Auto, self.seed))).transpose()?;
         let problem = team.install(|| Problem::new(&data, settings.loss, settings.penalty, self.intercept))?;
         let held_out = test.as_ref().map(|test| HeldOut::new(test, &data, problem.loss(), problem.classes())).transpose()?;
@@ -183,7 +187,8 @@ impl Train {
         let mut strategy = strategy::build::<F>(problem, &settings.choice)?;
         let mut plan = Plan::new(team.install(|| StepSize::new(problem, &settings.choice, self.step_size, self.schedule)));
         let schedule = plan.step_size.schedule;
-        let checkpoint = self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule)));
+        let checkpoint =
+            self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule, team)));
         if let Some((folder, fingerprint)) = checkpoint.as_ref().filter(|_| self.resume) {
             let checkpoint = resume::<F>(folder, fingerprint)?;
             strategy.restore(&checkpoint.state)?;
@@ -196,6 +201,9 @@ impl Train {
             self.history.as_ref().map(|path| History::open(path, self.resume.then_some(plan.so_far.epoch))).transpose()?;
         let mut checkpoints =
             checkpoint.map(|(folder, fingerprint)| Checkpoints::new(folder, fingerprint, self.resume)).transpose()?;
+        if self.deterministic {
+            checkpoints = checkpoints.map(Checkpoints::by_epochs);
+        }
         let mut bar = Bar::new(self.quiet, limits.gap.unwrap_or(GAP));
         let mut observers: Vec<&mut dyn Observer<F>> = vec![&mut limits, &mut bar];
         observers.extend(patience.as_mut().map(|watch| watch as &mut dyn Observer<F>));
@@ -210,7 +218,7 @@ impl Train {
     }
 
     /// What a resumed run must share with the run that wrote the checkpoint.
-    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings, schedule: Schedule) -> Fingerprint {
+    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings, schedule: Schedule, team: &Team) -> Fingerprint {
         let choice = &settings.choice;
         let mut all = vec![
             ("strategy", choice.strategy.name().to_owned()),
@@ -223,6 +231,9 @@ impl Train {
             all.push(("batch", choice.batch.to_string()));
         }
         all.push(("step-size", self.step_size.map_or("from the data".to_owned(), |step_size| step_size.to_string())));
+        // Workers who merge on a fixed schedule come to what depends on how many they are.
+        let merged = choice.deterministic && choice.strategy == StrategyKind::Hogwild;
+        all.push(("deterministic", if merged { format!("with {} threads", team.n_workers()) } else { "no matter".to_owned() }));
         Fingerprint::new(problem, &all)
     }
 

@@ -8,7 +8,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::loss::{Hinge, Loss, Squared};
 use crate::penalty::Penalty;
-use crate::strategy::{Choice, Sharing, StrategyKind, UpdateKind};
+use crate::strategy::{Choice, StrategyKind, UpdateKind};
 use crate::train::Limits;
 
 /// Epochs after which a run without other limits gives up.
@@ -29,7 +29,7 @@ pub struct Settings {
 
 impl Train {
     /// Refuses what no data could make right.
-    pub(super) fn check_alone(&self, sequential: bool) -> Result<()> {
+    pub(super) fn check_alone(&self, sequential: bool, n_workers: usize) -> Result<()> {
         let usage = |what: &str| Err(Error::Usage(what.into()));
         let model = self.model.clone().unwrap_or_else(|| default_model(&self.data));
         let (history, test) = (self.history.as_deref(), self.test.as_deref());
@@ -55,13 +55,31 @@ impl Train {
         if self.batch.is_some() && self.strategy != StrategyKind::Minibatch {
             return usage(&format!("--batch is for --strategy minibatch; {} steps on one row at a time", self.strategy.name()));
         }
+        if self.deterministic && self.time.is_some() {
+            return usage("--time ends a run by the clock; with --deterministic use --epochs or --gap");
+        }
+        self.choice(n_workers).check_deterministic()?;
         if sequential && self.threads.is_some_and(|n| n > 1) {
             return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
         }
         Ok(())
     }
 
-    pub(super) fn settings(&self, data: &Dataset) -> Result<Settings> {
+    /// The method that is asked for.
+    fn choice(&self, n_workers: usize) -> Choice {
+        let suited = if self.strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
+        let usual = Choice::new(self.strategy, self.update.unwrap_or(suited));
+        Choice {
+            sharing: self.memory.unwrap_or(usual.sharing),
+            batch: self.batch.unwrap_or(usual.batch),
+            seed: self.seed,
+            delays: self.delay.clone(),
+            deterministic: self.deterministic && n_workers > 1, // one worker does everything in the same order each time
+            ..usual
+        }
+    }
+
+    pub(super) fn settings(&self, data: &Dataset, n_workers: usize) -> Result<Settings> {
         let loss = self.loss.map_or_else(|| suggested_loss(data), Ok)?;
         let n = data.n_rows() as f64;
         let l2 = match (self.l2, self.c, self.l1) {
@@ -72,19 +90,13 @@ impl Train {
         };
         let penalty = Penalty { l2, l1: self.l1.unwrap_or(0.0) };
 
-        let strategy = self.strategy;
-        let suited = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
-        let update = self.update.unwrap_or(suited);
-        if update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
+        let choice = self.choice(n_workers);
+        if choice.update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
             return Err(Error::Usage(
                 "--step-size and --schedule are for sgd and adagrad; sdca's steps are exact: leave them out, or add --update sgd"
                     .into(),
             ));
         }
-        let sharing = self.memory.unwrap_or(Sharing::Replicated);
-        let usual = Choice::new(strategy, update);
-        let choice =
-            Choice { sharing, batch: self.batch.unwrap_or(usual.batch), seed: self.seed, delays: self.delay.clone(), ..usual };
 
         // A target for the objective replaces the usual gap; both can be asked.
         let gap = self.gap.or(if self.target_objective.is_some() { None } else { Some(GAP) }).filter(|&gap| gap > 0.0);

@@ -27,7 +27,7 @@ const FEATURE_COST: f64 = 0.5;
 /// The share of the time that merges may take, ...
 const MERGE_SHARE: f64 = 0.1;
 /// ... unless there were fewer than so many in an epoch: what is stale costs epochs.
-const ROUNDS_WANTED: usize = 24;
+const ROUNDS_WANTED: usize = 6;
 /// Rows of a worker in a round, at least.
 const FEWEST_ROWS: usize = 16;
 /// Features that are merged at a time: their changes stay in the nearest cache.

@@ -15,14 +15,14 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 pub use atomic_float::{AtomicF32, AtomicF64};
 #[cfg(loom)]
 pub use loom::sync::{
-    Mutex, MutexGuard,
+    Mutex, MutexGuard, RwLock,
     atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };
 #[cfg(loom)]
 pub use loom_cells::{AtomicF32, AtomicF64};
 #[cfg(not(loom))]
 pub use std::sync::{
-    Mutex, MutexGuard,
+    Mutex, MutexGuard, RwLock,
     atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };
 

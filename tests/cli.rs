@@ -341,6 +341,52 @@ fn the_same_seed_and_one_worker_make_the_same_model_file() {
 }
 
 #[test]
+fn deterministic_runs_make_the_same_model_file_with_many_threads() {
+    let folder = Folder::with("rows.svm", text_of(&examples(3, 900, 40)));
+    let model = |line: &str| {
+        folder.done(&format!("train rows.svm --deterministic --quiet --seed 3 --model m {line}"));
+        folder.read("m")
+    };
+    for (method, round) in [
+        ("--threads 4", 6),
+        ("--threads 4 --intercept --loss logistic --precision f64 --gap 1e-4", 2),
+        ("--threads 4 --update sgd --epochs 9", 3),
+        ("--threads 3 --strategy minibatch --epochs 9", 2),
+        ("--threads 4 --checkpoint c", 2),
+        ("--threads 1 --memory wild", 2),
+    ] {
+        let reference = model(method);
+        for k in 0..round {
+            let delay = if k % 2 == 0 { format!("--delay {}:0.02:9", k % 3) } else { String::new() };
+            assert!(model(&format!("{method} {delay}")) == reference, "{method} {delay}");
+        }
+    }
+    // Free of conflict, the number of threads makes no difference either.
+    for more in ["--gap 1e-5", "--update adagrad --epochs 7", "--intercept --epochs 7"] {
+        let reference = model(&format!("--strategy sequential {more}"));
+        for n in [1, 2, 4, 7] {
+            assert!(model(&format!("--strategy conflict_free --threads {n} {more}")) == reference, "{n} threads, {more}");
+        }
+    }
+}
+
+#[test]
+fn what_the_clock_or_chance_decides_is_refused_with_deterministic() {
+    let folder = Folder::with("rows.svm", two_classes());
+    for (line, word) in [
+        ("--memory wild", "--memory wild lets chance decide"),
+        ("--memory atomic", "use --strategy conflict_free, --memory replicated or --threads 1"),
+        ("--strategy global_lock", "--strategy global_lock lets chance decide"),
+        ("--strategy striped_lock --update sgd", "use --strategy conflict_free"),
+        ("--strategy round_robin", "use --strategy conflict_free"),
+        ("--update adagrad", "the sums of adagrad"),
+        ("--time 3", "use --epochs or --gap"),
+    ] {
+        folder.refused(&format!("train rows.svm --deterministic --threads 2 {line}"), 2, &["--deterministic", word]);
+    }
+}
+
+#[test]
 fn more_threads_than_cores_are_warned_of_and_work() {
     let folder = Folder::with("rows.svm", two_classes());
     let many = 4 * std::thread::available_parallelism().map_or(1, usize::from);
@@ -398,6 +444,8 @@ fn every_strategy_and_memory_finds_the_same_optimum() {
         "--strategy global_lock --threads 2",
         "--strategy striped_lock --threads 2",
         "--strategy round_robin --threads 2",
+        "--strategy conflict_free --threads 2",
+        "--deterministic --threads 3",
     ] {
         let report = folder.done(&format!("train rows.svm --intercept --gap 1e-4 --json {method}")).json();
         objectives.push(report["objective"].as_f64().expect("a number"));
@@ -412,7 +460,7 @@ fn the_smallest_datasets_train_with_every_strategy() {
         ["1 1:1\n-1\n", "1\n-1\n", "1 4294967:1\n-1 1:1\n", "0 0:1\n1 1:-1\n", "1 1:1e18\n-1 1:1e-30\n", "-1 1:0\n1 1:0\n"]
     {
         let folder = Folder::with("rows.svm", text);
-        for method in ["sequential", "hogwild", "global_lock", "striped_lock", "round_robin", "minibatch"] {
+        for method in ["sequential", "hogwild", "global_lock", "striped_lock", "round_robin", "conflict_free", "minibatch"] {
             for more in ["", "--intercept --threads 3", "--loss squared"] {
                 if method == "sequential" && more.contains("--threads") {
                     continue;

@@ -159,8 +159,9 @@ fn a_merge_never_lets_the_dual_fall_however_many_workers_share_hot_features() {
         let problem = problem(&data, loss, ridge(&data, 10.0), false);
         for n_workers in [2, 8] {
             let team = Team::new(n_workers, true).expect("workers");
-            for seed in 0..30 {
-                let choice = Choice { sharing: Sharing::Replicated, seed, ..choice(StrategyKind::Hogwild, UpdateKind::Sdca) };
+            for seed in 0..60 {
+                let merged = Choice { sharing: Sharing::Replicated, seed, ..choice(StrategyKind::Hogwild, UpdateKind::Sdca) };
+                let choice = Choice { deterministic: seed % 2 == 1, ..merged }; // whoever comes first, or in turn
                 let mut strategy = unfenced::strategy::build::<f64>(&problem, &choice).expect("a method");
                 let mut before = 0.0;
                 for epoch in 0..20 {

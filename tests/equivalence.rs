@@ -3,9 +3,11 @@
 
 mod examples;
 
+use std::time::Duration;
+
 use examples::{after_epochs, choice, crosses, problem, random_rows, ridge, text_like};
 use unfenced::loss::{self, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge, Task};
-use unfenced::strategy::{Choice, Order, StrategyKind, UpdateKind};
+use unfenced::strategy::{Choice, Delay, Order, Sharing, Strategy, StrategyKind, UpdateKind};
 use unfenced::sync::Float;
 use unfenced::{Dataset, Penalty, Problem, Team};
 
@@ -65,6 +67,123 @@ fn minibatch_is_the_same_with_any_number_of_workers() {
                 assert_eq!(state(n), reference, "{n} workers, batch {batch}");
             }
         }
+    }
+}
+
+/// The rows of a run of conflict_free that were shared out among workers, as a share of all.
+fn shared_out(strategy: &dyn Strategy<impl Float>) -> f64 {
+    1.0 - strategy.figures().iter().find(|figure| figure.0 == "serial_share").expect("a share").1
+}
+
+fn conflict_free_equals_sequential<F: Float>(data: &Dataset, update: UpdateKind, seed: u64, teams: &[Team]) -> f64 {
+    let problem = problem(data, &Logistic, Penalty { l2: 0.01, l1: 0.001 }, false);
+    let choice = Choice { seed, ..choice(StrategyKind::ConflictFree, update) };
+    let sequential = Choice { strategy: StrategyKind::Sequential, ..choice.clone() };
+    let reference = after_epochs::<F>(&problem, &sequential, &teams[0], 3, 0.3).state();
+    let mut least = 1.0f64;
+    for team in teams {
+        let found = after_epochs::<F>(&problem, &choice, team, 3, 0.3);
+        assert!(found.state() == reference, "{choice:?} with {} workers", team.n_workers());
+        if team.n_workers() > 1 {
+            least = least.min(shared_out(found.as_ref()));
+        }
+    }
+    least
+}
+
+#[test]
+fn conflict_free_equals_its_serial_order_bit_for_bit_in_hundreds_of_rounds() {
+    let teams: Vec<Team> = [1, 2, 4, 8].map(|n| Team::new(n, false).expect("workers")).into();
+    let few_collisions = random_rows(700, 4000, 6, false, 3);
+    let (few_features, all_alike) = (random_rows(700, 300, 4, false, 4), text_like(300, 100, 12));
+    for seed in 0..40 {
+        for &update in UpdateKind::ALL {
+            for (data, least, most) in [(&few_collisions, 1.0, 1.0), (&few_features, 0.0, 1.0), (&all_alike, 0.0, 0.9)] {
+                let shared_out = if seed % 4 == 0 {
+                    conflict_free_equals_sequential::<f64>(data, update, seed, &teams)
+                } else {
+                    conflict_free_equals_sequential::<f32>(data, update, seed, &teams)
+                };
+                assert!((least..=most).contains(&shared_out), "{shared_out} of the rows were shared out");
+            }
+        }
+    }
+}
+
+#[test]
+fn conflict_free_leaves_rows_that_all_have_an_intercept_to_one_worker_and_says_so() {
+    let data = random_rows(500, 2000, 6, false, 3);
+    let problem = problem(&data, &Logistic, ridge(&data, 1.0), true);
+    let team = Team::new(4, false).expect("workers");
+    for &update in UpdateKind::ALL {
+        let state = |strategy| after_epochs::<f32>(&problem, &choice(strategy, update), &team, 3, 0.3);
+        let found = state(StrategyKind::ConflictFree);
+        assert_eq!(found.figures(), [("serial_share", 1.0)]);
+        assert!(found.state() == state(StrategyKind::Sequential).state());
+    }
+}
+
+#[test]
+fn the_figures_of_conflict_free_are_those_of_a_batch_made_by_hand() {
+    // Two features, and each row has one of them: every batch has two components.
+    let data = examples::read(&(0..640).map(|i| format!("{} {}:1\n", i % 2, 1 + i / 3 % 2)).collect::<String>());
+    let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
+    let choice = choice(StrategyKind::ConflictFree, UpdateKind::Sgd);
+    let mut order = Order::new(&data, choice.seed);
+    order.shuffle(0, |_| false);
+    let batch = |k: usize| {
+        let ones = order.visits(32 * k..32 * (k + 1)).filter(|visit| data.row(visit.row).indices == [0]).count();
+        ones.max(32 - ones) as f64 / 32.0
+    };
+    let largest_share = (batch(0) + batch(1)) / 2.0;
+    assert!(largest_share > 0.5, "another seed is wanted");
+    let team = Team::new(2, false).expect("workers");
+    let figures = after_epochs::<f32>(&problem, &choice, &team, 1, 0.1).figures();
+    // Two batches of the fewest rows, one for each worker; then the rest of the epoch is one worker's.
+    let expected = [
+        ("batch_rows", 32.0),
+        ("components_a_batch", 2.0),
+        ("component_rows", 16.0),
+        ("largest_share", largest_share),
+        ("serial_share", 0.9),
+    ];
+    assert_eq!(figures, expected);
+}
+
+#[test]
+fn merges_on_a_fixed_schedule_give_the_same_bits_whoever_is_slow() {
+    let data = text_like(400, 150, 10);
+    for n_workers in [2, 4, 8] {
+        let team = Team::new(n_workers, false).expect("workers");
+        for (update, loss, intercept) in [
+            (UpdateKind::Sdca, &Hinge as &'static dyn Loss, false),
+            (UpdateKind::Sdca, &Logistic, true),
+            (UpdateKind::Sgd, &Logistic, true),
+        ] {
+            let problem = problem(&data, loss, Penalty { l2: 1e-3, l1: 1e-4 }, intercept);
+            let choice = Choice { sharing: Sharing::Replicated, deterministic: true, ..choice(StrategyKind::Hogwild, update) };
+            let state = |choice: &Choice| after_epochs::<f32>(&problem, choice, &team, 3, 0.5).state();
+            let reference = state(&choice);
+            for round in 0..100 {
+                let pause = Duration::from_micros(1 + 7 * (round % 9));
+                let delays = vec![Delay { worker: Some(round as usize % n_workers), pause, every: 1 + round as usize % 5 }];
+                let delays = if round % 4 == 3 { Vec::new() } else { delays };
+                assert!(state(&Choice { delays, ..choice.clone() }) == reference, "{n_workers} workers, round {round}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_chance_decides_is_not_called_deterministic() {
+    let data = text_like(100, 50, 5);
+    let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
+    for choice in crosses() {
+        let refused = unfenced::strategy::build::<f32>(&problem, &Choice { deterministic: true, ..choice.clone() }).err();
+        let ordered = [StrategyKind::Sequential, StrategyKind::Minibatch, StrategyKind::ConflictFree].contains(&choice.strategy);
+        let merged = choice.sharing == Sharing::Replicated && [UpdateKind::Sdca, UpdateKind::Sgd].contains(&choice.update);
+        assert_eq!(refused.is_none(), ordered || merged, "{choice:?}");
+        assert!(refused.is_none_or(|error| error.to_string().contains("use --strategy conflict_free")));
     }
 }
 

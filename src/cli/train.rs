@@ -77,6 +77,9 @@ pub struct Train {
     /// Decides the order of the rows.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// Give the same bits in every run with so many threads (conflict_free: with any number).
+    #[arg(long)]
+    deterministic: bool,
     /// Stop when the duality gap is this share of the objective; 0 never [default: 1e-3, none with --target-objective].
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
     gap: Option<f64>,
@@ -152,7 +155,7 @@ impl Train {
         let n_cores = Topology::of_this_machine().n_cores();
         let sequential = self.strategy == StrategyKind::Sequential;
         let n_workers = self.threads.map_or(if sequential { 1 } else { n_cores }, usize::from);
-        self.check_alone(sequential)?;
+        self.check_alone(sequential, n_workers)?;
         self.check_messages(n_workers)?;
         let team = Team::new(n_workers, !self.no_pin)?;
         if n_workers > n_cores {
@@ -164,9 +167,10 @@ impl Train {
         let data = team.install(|| open(&self.data, FeatureNumbers::Auto, self.seed))?;
         Model::check_size(&data)?;
         if data.is_streamed() {
-            warn(&format!("{} does not fit in memory: its rows are read from disk, in the store's order", data.name()));
+            let course = if self.deterministic { ", which a machine with more memory does not take" } else { "" };
+            warn(&format!("{} does not fit in memory: its rows are read from disk, in the store's order{course}", data.name()));
         }
-        let settings = self.settings(&data)?;
+        let settings = self.settings(&data, n_workers)?;
         let test = self.test.as_ref().map(|path| team.install(|| open(path, FeatureNumbers::Auto, self.seed))).transpose()?;
         let problem = team.install(|| Problem::new(&data, settings.loss, settings.penalty, self.intercept))?;
         let held_out = test.as_ref().map(|test| HeldOut::new(test, &data, problem.loss(), problem.classes())).transpose()?;
@@ -206,6 +210,9 @@ impl Train {
             self.history.as_ref().map(|path| History::open(path, self.resume.then_some(plan.so_far.epoch))).transpose()?;
         let mut checkpoints =
             checkpoint.map(|(folder, fingerprint)| Checkpoints::new(folder, fingerprint, self.resume)).transpose()?;
+        if self.deterministic {
+            checkpoints = checkpoints.map(Checkpoints::by_epochs);
+        }
         let mut bar = Bar::new(self.quiet, limits.gap.unwrap_or(GAP));
         let mut observers: Vec<&mut dyn Observer<F>> = vec![&mut limits, &mut bar];
         observers.extend(patience.as_mut().map(|watch| watch as &mut dyn Observer<F>));
@@ -239,6 +246,9 @@ impl Train {
             // What a worker sends is of his own share of the batch, so their number counts.
             all.push(("threads", if choice.sends_gradients() { team.n_workers().to_string() } else { "any".to_owned() }));
         }
+        // Workers who merge on a fixed schedule come to what depends on how many they are.
+        let merged = choice.deterministic && choice.strategy == StrategyKind::Hogwild;
+        all.push(("deterministic", if merged { format!("with {} threads", team.n_workers()) } else { "no matter".to_owned() }));
         Fingerprint::new(problem, &all)
     }
 

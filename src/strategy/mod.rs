@@ -2,7 +2,10 @@
 //! are woven together; everything else that a strategy must do (draw the order, hand out the weights, go back to a state)
 //! is the same for all and stands here.
 
+mod climb;
+mod components;
 mod compression;
+mod conflict_free;
 mod crew;
 mod global_lock;
 mod hogwild;
@@ -11,6 +14,7 @@ mod order;
 mod parameter_server;
 mod replicated;
 mod round_robin;
+mod rounds;
 mod sequential;
 mod striped_lock;
 mod watch;
@@ -25,6 +29,7 @@ use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Ta
 use crate::weights::{Memory, Weights};
 
 pub use compression::Compression;
+pub use conflict_free::ConflictFree;
 pub use global_lock::GlobalLock;
 pub use hogwild::Hogwild;
 pub use minibatch::Minibatch;
@@ -32,6 +37,7 @@ pub use order::Order;
 pub use parameter_server::ParameterServer;
 pub use replicated::Replicate;
 pub use round_robin::RoundRobin;
+pub use rounds::Rounds;
 pub use sequential::Sequential;
 pub use striped_lock::StripedLock;
 pub use watch::{Delay, Seen, Watch};
@@ -66,23 +72,33 @@ impl<'a> Job<'a> {
         self.watch.wrote(worker, seen);
     }
 
-    /// The visits of some places of the order; the memory that they will need is asked for some visits before.
-    fn visits<F: Float, U: Update<F>>(self, update: &'a U, places: Range<usize>) -> impl Iterator<Item = Visit> + 'a {
-        let (data, rows) = (self.problem.data(), self.problem.rows());
+    /// Asks for the memory that visits of these rows will need: of one soon, of the other later.
+    #[inline(always)]
+    fn prefetch<F: Float, U: Update<F>>(self, update: &U, near: Option<usize>, far: Option<usize>) {
+        let rows = self.problem.rows();
+        if let Some(i) = far {
+            rows.prefetch_place(i);
+            update.prefetch(i);
+        }
+        if let Some(i) = near {
+            rows.prefetch(i);
+        }
+    }
+
+    /// Has the rows after these places brought into memory, where they are read from disk.
+    fn read_ahead(self, places: &Range<usize>) {
+        let data = self.problem.data();
         if data.is_streamed()
             && let Some(i) = self.order.row(places.end)
         {
             data.read_ahead(i..i + READ_AHEAD_ROWS.max(places.len()));
         }
-        let ahead = move |place: usize| {
-            if let Some(i) = self.order.row(place + FAR) {
-                rows.prefetch_place(i);
-                update.prefetch(i);
-            }
-            if let Some(i) = self.order.row(place + NEAR) {
-                rows.prefetch(i);
-            }
-        };
+    }
+
+    /// The visits of some places of the order; the memory that they will need is asked for some visits before.
+    fn visits<F: Float, U: Update<F>>(self, update: &'a U, places: Range<usize>) -> impl Iterator<Item = Visit> + 'a {
+        self.read_ahead(&places);
+        let ahead = move |place: usize| self.prefetch(update, self.order.row(place + NEAR), self.order.row(place + FAR));
         places.clone().zip(self.order.visits(places)).map(move |(place, visit)| {
             ahead(place);
             visit
@@ -316,6 +332,8 @@ named! {
         StripedLock = "striped_lock",
         /// Workers write in turn: RR.
         RoundRobin = "round_robin",
+        /// Rows that share no feature at the same time: CYCLADES.
+        ConflictFree = "conflict_free",
         /// One step on the mean gradient of a batch.
         Minibatch = "minibatch",
     }
@@ -364,18 +382,59 @@ pub struct Choice {
     pub delays: Vec<Delay>,
     /// Whether the staleness of steps is sampled.
     pub probes: bool,
+    /// Whether every run must give the same bits; those of several workers who merge depend on how many they are.
+    pub deterministic: bool,
 }
 
 impl Choice {
     /// This method with the usual settings: replicated memory, batches of 64, seed 0.
     pub fn new(strategy: StrategyKind, update: UpdateKind) -> Self {
         let (sharing, delays) = (Sharing::Replicated, Vec::new());
-        Self { strategy, update, sharing, batch: 64, compression: None, backup: 0, seed: 0, delays, probes: false }
+        Self {
+            strategy,
+            update,
+            sharing,
+            batch: 64,
+            compression: None,
+            backup: 0,
+            seed: 0,
+            delays,
+            probes: false,
+            deterministic: false,
+        }
     }
 
     /// Whether minibatch's workers send gradients to each other instead of sharing out the sums.
     pub fn sends_gradients(&self) -> bool {
         self.compression.is_some() || self.backup > 0
+    }
+
+    /// Refuses what several workers cannot do [deterministically](Choice::deterministic). One worker can do everything so.
+    ///
+    /// # Errors
+    /// Names what to use instead.
+    pub fn check_deterministic(&self) -> Result<()> {
+        let name = match (self.strategy, self.sharing, self.update) {
+            _ if !self.deterministic => return Ok(()),
+            (StrategyKind::Minibatch, ..) if self.backup > 0 => "--backup".to_owned(),
+            (StrategyKind::Sequential | StrategyKind::Minibatch | StrategyKind::ConflictFree, ..) => return Ok(()),
+            (StrategyKind::Hogwild, Sharing::Replicated, UpdateKind::Sdca | UpdateKind::Sgd) => return Ok(()),
+            (StrategyKind::Hogwild, Sharing::Replicated, update) => {
+                return Err(Error::Usage(format!(
+                    "--deterministic: all workers share the sums of {}, and who adds to them first is chance; use --strategy \
+                     conflict_free, or --update sdca or sgd",
+                    update.name()
+                )));
+            }
+            (StrategyKind::Hogwild, Sharing::Wild | Sharing::Atomic, _) => format!("--memory {}", self.sharing.name()),
+            (StrategyKind::GlobalLock | StrategyKind::StripedLock | StrategyKind::RoundRobin, ..) => {
+                format!("--strategy {}", self.strategy.name())
+            }
+        };
+        Err(Error::Usage(format!(
+            "--deterministic: {name} lets chance decide what a step sees; use --strategy conflict_free, --memory replicated or \
+             --threads 1"
+        )))
     }
 }
 
@@ -384,6 +443,7 @@ impl Choice {
 /// # Errors
 /// If that cross does not exist, or the update cannot serve the problem; the message names what to use instead.
 pub fn build<F: Float>(problem: &Problem, choice: &Choice) -> Result<Box<dyn Strategy<F>>> {
+    choice.check_deterministic()?;
     match choice.update {
         UpdateKind::Sdca => any(problem, choice, Sdca::new(problem)?),
         UpdateKind::Sgd => gradient(problem, choice, Sgd::new(problem)),
@@ -410,6 +470,7 @@ fn gradient<F: Float, U: GradientUpdate<F> + 'static>(
 fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, update: U) -> Result<Box<dyn Strategy<F>>> {
     Ok(match choice.strategy {
         StrategyKind::Hogwild => match choice.sharing {
+            Sharing::Replicated if choice.deterministic => run(problem, choice, update, Rounds::default()),
             Sharing::Replicated => run(problem, choice, update, Replicate::default()),
             Sharing::Wild => run(problem, choice, update, Hogwild { atomic: false }),
             Sharing::Atomic => run(problem, choice, update, Hogwild { atomic: true }),
@@ -418,6 +479,7 @@ fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, upd
         StrategyKind::GlobalLock => run(problem, choice, update, GlobalLock::default()),
         StrategyKind::StripedLock => run(problem, choice, update, StripedLock::default()),
         StrategyKind::RoundRobin => run(problem, choice, update, RoundRobin),
+        StrategyKind::ConflictFree => run(problem, choice, update, ConflictFree::default()),
         StrategyKind::Minibatch => {
             let name = choice.update.name();
             return Err(Error::Usage(format!(

@@ -2,23 +2,8 @@
 //! view of his own, and merge what they changed every few rows. The head is as large, and merges are as frequent, as costs a
 //! small part of the time.
 //!
-//! **A merge that cannot diverge.** Between two merges a worker climbs the dual by G on his own view; meanwhile the others
-//! have moved the shared head by O. With his own change written C, D along the merged direction is
-//!
-//! ```text
-//! D(a + t da) - D(a)  >=  t (G - l2 C·O)  +  t (1 - t) l2/2 |C|^2          0 <= t <= 1
-//! ```
-//!
-//! because D is the concave -mean phi* plus a quadratic: along the chord the first gains at least its share, the second
-//! exactly what stands there, and the others' change adds the cross term. The t that makes the right side largest,
-//!
-//! ```text
-//! t = 1/2 + (G - l2 C·O) / (l2 |C|^2)      between 0 and 1
-//! ```
-//!
-//! makes every merge climb, whatever the number of workers and however hard their features collide. For the hinge it is the
-//! exact line search. (Of |C|^2 only the head is known, and G is bounded from below by sum q d^2/2: both shorten t. What meets
-//! in the tail, or in an intercept, is not searched; with l1, C·O is that of u, not of w.) Steps on gradients have no dual to search along and are added as they are.
+//! Every merge is scaled by a line search along the dual, so that it climbs ([`crate::strategy::climb`]). Of |C|^2 only the head
+//! is known there, which shortens t; what meets in the tail is not searched.
 //!
 //! Merging private changes is SySCD's (Ioannou, Mendler-Duenner and Parnell, NeurIPS 2019) and CoCoA+'s (Ma et al., ICML
 //! 2015) idea; there all workers meet at a barrier, here each comes when it suits him.
@@ -27,12 +12,13 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::problem::Problem;
+use crate::strategy::climb::{Climb, scale};
 use crate::strategy::crew::Crew;
 use crate::strategy::{Job, Pass};
 use crate::sync::{Float, Mutex};
 use crate::threads::Ticket;
 use crate::update::Update;
-use crate::weights::{Meeting, Replica, Replicated};
+use crate::weights::{Replica, Replicated};
 
 /// A merge runs over the head a few times; this many non-zeros of rows cost as much as one of its features.
 const FEATURE_COST: f64 = 0.5;
@@ -136,9 +122,7 @@ struct Worker<'a, F: Float, U> {
     shared: &'a Replicated<F>,
     replica: &'a mut Replica<F>,
     n_head: usize,
-    /// By how much his steps since the last merge have raised n D at least, and what they were: row and change.
-    gain: f64,
-    steps: Vec<(usize, F)>,
+    climb: Climb<F>,
 }
 
 impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
@@ -152,48 +136,28 @@ impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
     ) -> Self {
         shared.refresh(replica);
         job.watch.merged(number);
-        Self { job, number, update, shared, replica, n_head, gain: 0.0, steps: Vec::new() }
+        Self { job, number, update, shared, replica, n_head, climb: Climb::default() }
     }
 
     fn work(&mut self, places: Range<usize>, step_size: F) {
-        let Self { job, number, update, shared, replica, gain, steps, .. } = self;
-        let Job { problem, watch, .. } = *job;
+        let Self { job, number, update, shared, replica, climb, .. } = self;
         let intercept = Cell::new(F::ZERO);
         shared.with_intercept(&intercept, || {
             let w = shared.view(replica, &intercept);
             for visit in job.visits(*update, places) {
-                let seen = watch.reads(*number);
-                let decision = update.decide(problem, visit.row, w);
-                update.apply(problem, visit, w, decision, step_size);
-                watch.wrote_to_copy(*number, seen);
-                if U::KEEPS_DUALS && decision != F::ZERO {
-                    let change = step_size * decision;
-                    *gain += update.gain(visit.row, change);
-                    steps.push((visit.row, change));
-                }
+                climb.step(*job, *number, *update, visit, w, step_size);
             }
         });
     }
 
     /// Merges, if nobody else is at it or `wait` is asked for.
     fn merge(&mut self, wait: bool) {
-        let Self { job, number, update, shared, replica, n_head, gain, steps } = self;
-        let scale = |met: Meeting| match update.dual_curvature() {
-            Some(k) if met.length > 0.0 => F::from_f64((0.5 + (*gain - k * met.overlap) / (k * met.length)).clamp(0.0, 1.0)),
-            _ => F::ONE,
-        };
-        let Some(scale) = shared.merge(replica, wait, scale) else { return };
+        let Self { job, number, update, shared, replica, n_head, climb } = self;
+        let Some(scale) = shared.merge(replica, wait, |met| scale(*update, climb.gain(), met)) else { return };
         job.watch.merged(*number);
-        if scale < F::ONE {
-            let intercept = Cell::new(F::ZERO);
-            shared.with_intercept(&intercept, || {
-                let w = shared.view(replica, &intercept);
-                for &(i, change) in &*steps {
-                    update.take_back(job.problem, i, w, change, F::ONE - scale, *n_head);
-                }
-            });
-        }
-        *gain = 0.0;
-        steps.clear();
+        let intercept = Cell::new(F::ZERO);
+        shared.with_intercept(&intercept, || {
+            climb.settle(*job, *update, shared.view(replica, &intercept), scale, *n_head);
+        });
     }
 }

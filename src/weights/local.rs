@@ -20,6 +20,16 @@ impl<F: Float> Plain<F> {
             intercept: Cell::from_mut(&mut self.intercept),
         }
     }
+
+    /// The weights as they are.
+    pub fn weights(&self) -> &[F] {
+        &self.weights
+    }
+
+    /// The weights, to be changed in other ways than by steps, and the intercept.
+    pub fn parts(&mut self) -> (&mut [F], &mut F) {
+        (&mut self.weights, &mut self.intercept)
+    }
 }
 
 impl<F: Float> Memory<F> for Plain<F> {

@@ -89,7 +89,10 @@ pub fn crosses() -> Vec<Choice> {
             }
             if strategy == StrategyKind::Hogwild {
                 all.push(Choice { sharing: Sharing::Atomic, ..choice(strategy, update) });
-                all.push(Choice { sharing: Sharing::Replicated, ..choice(strategy, update) });
+                let replicated = Choice { sharing: Sharing::Replicated, ..choice(strategy, update) };
+                let fixed = Choice { deterministic: true, ..replicated.clone() };
+                all.push(replicated);
+                all.extend(fixed.check_deterministic().is_ok().then_some(fixed));
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::penalty::Penalty;
-use crate::strategy::{Choice, Sharing, StrategyKind, UpdateKind};
+use crate::strategy::{Choice, StrategyKind, UpdateKind};
 use crate::train::Limits;
 
 /// Epochs after which a run without other limits gives up.
@@ -30,7 +30,7 @@ pub struct Settings {
 
 impl Train {
     /// Refuses what no data could make right.
-    pub(super) fn check_alone(&self, sequential: bool) -> Result<()> {
+    pub(super) fn check_alone(&self, sequential: bool, n_workers: usize) -> Result<()> {
         let usage = |what: &str| Err(Error::Usage(what.into()));
         let model = self.model.clone().unwrap_or_else(|| default_model(&self.data));
         let (history, test) = (self.history.as_deref(), self.test.as_deref());
@@ -57,6 +57,10 @@ impl Train {
         if self.batch.is_some() && self.strategy != StrategyKind::Minibatch {
             return usage(&format!("--batch is for --strategy minibatch; {} steps on one row at a time", self.strategy.name()));
         }
+        if self.deterministic && self.time.is_some() {
+            return usage("--time ends a run by the clock; with --deterministic use --epochs or --gap");
+        }
+        self.choice(n_workers).check_deterministic()?;
         if sequential && self.threads.is_some_and(|n| n > 1) {
             return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
         }
@@ -87,30 +91,33 @@ impl Train {
         Ok(())
     }
 
-    pub(super) fn settings(&self, data: &Dataset) -> Result<Settings> {
+    /// The method that is asked for.
+    fn choice(&self, n_workers: usize) -> Choice {
+        let suited = if self.strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
+        let usual = Choice::new(self.strategy, self.update.unwrap_or(suited));
+        Choice {
+            sharing: self.memory.unwrap_or(usual.sharing),
+            batch: self.batch.unwrap_or(usual.batch),
+            seed: self.seed,
+            compression: self.compress,
+            backup: usize::from(self.backup),
+            delays: self.delay.clone(),
+            deterministic: self.deterministic && n_workers > 1, // one worker does everything in the same order each time
+            ..usual
+        }
+    }
+
+    pub(super) fn settings(&self, data: &Dataset, n_workers: usize) -> Result<Settings> {
         let loss = self.objective.loss.map_or_else(|| suggested_loss(data), Ok)?;
         let penalty = self.objective.penalty(data.n_rows());
 
-        let strategy = self.strategy;
-        let suited = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
-        let update = self.update.unwrap_or(suited);
-        if update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
+        let choice = self.choice(n_workers);
+        if choice.update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
             return Err(Error::Usage(
                 "--step-size and --schedule are for sgd and adagrad; sdca's steps are exact: leave them out, or add --update sgd"
                     .into(),
             ));
         }
-        let sharing = self.memory.unwrap_or(Sharing::Replicated);
-        let usual = Choice::new(strategy, update);
-        let choice = Choice {
-            sharing,
-            batch: self.batch.unwrap_or(usual.batch),
-            compression: self.compress,
-            backup: self.backup.into(),
-            seed: self.seed,
-            delays: self.delay.clone(),
-            ..usual
-        };
 
         // A target for the objective replaces the usual gap; both can be asked.
         let gap = self.gap.or(if self.target_objective.is_some() { None } else { Some(GAP) }).filter(|&gap| gap > 0.0);

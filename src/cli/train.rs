@@ -48,7 +48,7 @@ pub struct Train {
     /// How workers share the weights.
     #[arg(long, default_value = StrategyKind::Hogwild.name(), value_parser = one_of(StrategyKind::ALL, |kind| kind.name()))]
     strategy: StrategyKind,
-    /// What one example changes [default: sdca; sgd for minibatch].
+    /// What one example changes [default: sdca; sgd for minibatch]; coordinate has a step of its own.
     #[arg(long, value_parser = one_of(UpdateKind::ALL, |kind| kind.name()))]
     update: Option<UpdateKind>,
     /// What hogwild's workers share [default: replicated].
@@ -60,7 +60,7 @@ pub struct Train {
     /// Leave the workers to the operating system's scheduler.
     #[arg(long)]
     no_pin: bool,
-    /// First step size of sgd and adagrad [default: from the data].
+    /// First step size of sgd and adagrad [default: from the data]; of coordinate, a share of the safe step [default: 1].
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     step_size: Option<f64>,
     /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: to suit the method and the loss].
@@ -214,7 +214,7 @@ impl Train {
         let choice = &settings.choice;
         let mut all = vec![
             ("strategy", choice.strategy.name().to_owned()),
-            ("update", choice.update.name().to_owned()),
+            ("update", choice.update_name().unwrap_or("its own").to_owned()),
             ("precision", F::NAME.to_owned()),
             ("seed", choice.seed.to_string()),
             ("schedule", schedule.name().to_owned()),
@@ -286,6 +286,7 @@ fn too_early<F: Float>(reached: Certificate, settings: &Settings) -> String {
     };
     let choice = &settings.choice;
     let advice = match choice.update {
+        _ if choice.strategy.has_own_step() => "more --epochs or --time, --precision f64 or --strategy hogwild help",
         UpdateKind::Sdca if F::NAME == f32::NAME && gap.is_some_and(|gap| gap < 1e-5) => {
             "a gap so small wants --precision f64, and perhaps more --epochs"
         }

@@ -2,6 +2,7 @@
 //! are woven together; everything else that a strategy must do (draw the order, hand out the weights, go back to a state)
 //! is the same for all and stands here.
 
+mod coordinate;
 mod crew;
 mod global_lock;
 mod hogwild;
@@ -17,11 +18,13 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::problem::Problem;
+use crate::strategy::coordinate::coordinate;
 use crate::sync::Float;
 use crate::threads::Team;
 use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Tables, Update, Visit};
 use crate::weights::{Memory, Weights};
 
+pub use coordinate::Coordinate;
 pub use global_lock::GlobalLock;
 pub use hogwild::Hogwild;
 pub use minibatch::Minibatch;
@@ -293,6 +296,15 @@ named! {
         RoundRobin = "round_robin",
         /// One step on the mean gradient of a batch.
         Minibatch = "minibatch",
+        /// Features side by side instead of rows: Shotgun.
+        Coordinate = "coordinate",
+    }
+}
+
+impl StrategyKind {
+    /// Whether it steps in a way of its own, so that no update is chosen.
+    pub fn has_own_step(self) -> bool {
+        self == Self::Coordinate
     }
 }
 named! {
@@ -323,7 +335,7 @@ named! {
 pub struct Choice {
     /// The strategy.
     pub strategy: StrategyKind,
-    /// The update.
+    /// The update; not looked at where the strategy steps in a way of its own.
     pub update: UpdateKind,
     /// Hogwild's memory.
     pub sharing: Sharing,
@@ -342,6 +354,11 @@ impl Choice {
     pub fn new(strategy: StrategyKind, update: UpdateKind) -> Self {
         Self { strategy, update, sharing: Sharing::Replicated, batch: 64, seed: 0, delays: Vec::new(), probes: false }
     }
+
+    /// The update's name, if the strategy wants one.
+    pub fn update_name(&self) -> Option<&'static str> {
+        (!self.strategy.has_own_step()).then(|| self.update.name())
+    }
 }
 
 /// Builds the strategy x update that is asked for, its weights at 0.
@@ -349,6 +366,9 @@ impl Choice {
 /// # Errors
 /// If that cross does not exist, or the update cannot serve the problem; the message names what to use instead.
 pub fn build<F: Float>(problem: &Problem, choice: &Choice) -> Result<Box<dyn Strategy<F>>> {
+    if choice.strategy == StrategyKind::Coordinate {
+        return coordinate(problem, choice);
+    }
     match choice.update {
         UpdateKind::Sdca => any(problem, choice, Sdca::new(problem)?),
         UpdateKind::Sgd => gradient(problem, choice, Sgd::new(problem)),
@@ -379,6 +399,7 @@ fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, upd
         StrategyKind::GlobalLock => run(problem, choice, update, GlobalLock::default()),
         StrategyKind::StripedLock => run(problem, choice, update, StripedLock::default()),
         StrategyKind::RoundRobin => run(problem, choice, update, RoundRobin),
+        StrategyKind::Coordinate => return coordinate(problem, choice),
         StrategyKind::Minibatch => {
             let name = choice.update.name();
             return Err(Error::Usage(format!(

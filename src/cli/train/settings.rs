@@ -55,6 +55,14 @@ impl Train {
         if self.batch.is_some() && self.strategy != StrategyKind::Minibatch {
             return usage(&format!("--batch is for --strategy minibatch; {} steps on one row at a time", self.strategy.name()));
         }
+        if self.strategy.has_own_step() {
+            if self.update.is_some() || self.schedule.is_some() {
+                return usage("--strategy coordinate has a step of its own: leave --update and --schedule out, or use --strategy hogwild");
+            }
+            if self.step_size.is_some_and(|step_size| step_size > 1.0) {
+                return usage("--step-size of coordinate is a share of the safe step: above 0 and at most 1 is wanted");
+            }
+        }
         if sequential && self.threads.is_some_and(|n| n > 1) {
             return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
         }
@@ -73,7 +81,8 @@ impl Train {
         let penalty = Penalty { l2, l1: self.l1.unwrap_or(0.0) };
 
         let strategy = self.strategy;
-        let suited = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
+        let gradient = strategy == StrategyKind::Minibatch || strategy.has_own_step();
+        let suited = if gradient { UpdateKind::Sgd } else { UpdateKind::Sdca };
         let update = self.update.unwrap_or(suited);
         if update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
             return Err(Error::Usage(

@@ -10,7 +10,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::progress::{Bar, reading};
 use crate::cli::report::{Report, Summary};
-use crate::cli::train::settings::{GAP, Settings};
+use crate::cli::train::settings::Settings;
+pub use crate::cli::train::settings::{GAP, check_writable, default_model, suggested_loss};
 use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, warn};
 use crate::data::{FeatureNumbers, open};
 use crate::error::{Error, Result};
@@ -132,7 +133,7 @@ pub fn delay(given: &str) -> std::result::Result<Delay, String> {
 }
 
 /// Takes one of these, by its name.
-fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: impl Fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
+pub fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: impl Fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
     let named: Vec<(&str, T)> = all.iter().map(|&one| (name(one), one)).collect();
     PossibleValuesParser::new(named.iter().map(|&(name, _)| name)).try_map(move |given| {
         named.iter().find(|(name, _)| *name == given).map(|&(_, one)| one).ok_or("is no name that is known")
@@ -163,7 +164,7 @@ impl Train {
         let held_out = test.as_ref().map(|test| HeldOut::new(test, &data, problem.loss(), problem.classes())).transpose()?;
         let load_seconds = started.elapsed().as_secs_f64();
         reading.finish_and_clear();
-        self.check_writable(&settings)?;
+        check_writable(&settings.model)?;
 
         let run = match self.precision.as_str() {
             "f64" => Self::fit::<f64>,

@@ -233,7 +233,7 @@ impl<F: Float, L: Loss> Coordinate<F, L> {
 impl Crew {
     fn learn(&mut self, size: usize, movement: f64) {
         self.waited = if movement < self.lowest { 0 } else { self.waited + 1 };
-        let rises = !(movement <= 2.0 * self.lowest); // what is not a number rises
+        let rises = !movement.is_finite() || movement > 2.0 * self.lowest;
         if size > 1 && (rises || self.waited >= PATIENCE) {
             *self = Self { size: Some(size / 2), lowest: f64::INFINITY, waited: 0 };
         } else {

@@ -45,7 +45,7 @@ pub struct Problem<'a> {
     intercept: bool,
     classes: Option<[f32; 2]>,
     targets: Cow<'a, [f32]>,
-    squared_norms: Vec<f32>,
+    squared_norms: Cow<'a, [f32]>,
 }
 
 /// A solution's value, and how far from the best it can be at most.
@@ -71,11 +71,7 @@ impl<'a> Problem<'a> {
     /// If the labels do not suit the loss (two of them for classification), a strength is negative or not finite, or a row
     /// is damaged.
     pub fn new(data: &'a Dataset<'a>, loss: &'static dyn Loss, penalty: Penalty, intercept: bool) -> Result<Self> {
-        for (name, strength) in [("l2", penalty.l2), ("l1", penalty.l1)] {
-            if !strength.is_finite() || strength < 0.0 {
-                return Err(Error::Usage(format!("{name} = {strength}; a strength is wanted: a finite number of 0 or more")));
-            }
-        }
+        check_penalty(penalty)?;
         let (classes, targets) = match loss.task() {
             Task::Regression => (None, Cow::Borrowed(data.targets())),
             Task::Classification => {
@@ -83,8 +79,19 @@ impl<'a> Problem<'a> {
                 (Some(classes), signs(data.targets(), classes))
             }
         };
-        let squared_norms = check_rows(data)?;
+        let squared_norms = check_rows(data)?.into();
         Ok(Self { data, rows: data.rows(), loss, penalty, intercept, classes, targets, squared_norms })
+    }
+
+    /// The same with other strengths, on the same memory: no row is looked at again.
+    ///
+    /// # Errors
+    /// If a strength is negative or not finite.
+    pub fn with_penalty(&self, penalty: Penalty) -> Result<Problem<'_>> {
+        check_penalty(penalty)?;
+        let &Problem { data, rows, loss, intercept, classes, .. } = self;
+        let (targets, squared_norms) = (Cow::Borrowed(&*self.targets), Cow::Borrowed(&*self.squared_norms));
+        Ok(Problem { data, rows, loss, penalty, intercept, classes, targets, squared_norms })
     }
 
     /// The examples.
@@ -279,6 +286,15 @@ fn balance(a: &mut [f64]) -> bool {
     let (sign, scale) = if positive > negative { (1.0, negative / positive) } else { (-1.0, positive / negative) };
     a.iter_mut().filter(|a_i| **a_i * sign > 0.0).for_each(|a_i| *a_i *= scale);
     true
+}
+
+fn check_penalty(penalty: Penalty) -> Result<()> {
+    for (name, strength) in [("l2", penalty.l2), ("l1", penalty.l1)] {
+        if !strength.is_finite() || strength < 0.0 {
+            return Err(Error::Usage(format!("{name} = {strength}; a strength is wanted: a finite number of 0 or more")));
+        }
+    }
+    Ok(())
 }
 
 /// The two labels of a dataset, the smaller first.

@@ -422,6 +422,7 @@ fn help_and_version_are_results() {
         "--help",
         "--version",
         "train --help",
+        "search --help",
         "predict --help",
         "evaluate --help",
         "convert --help",
@@ -452,6 +453,74 @@ fn every_strategy_and_memory_finds_the_same_optimum() {
     }
     let best = objectives.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(objectives.iter().all(|objective| *objective <= best * (1.0 + 1e-4)), "{objectives:?}");
+}
+
+#[test]
+fn coordinate_has_a_step_of_its_own_and_certifies() {
+    let folder = Folder::with("rows.svm", two_classes());
+    for more in ["", "--threads 4 --step-size 0.5", "--l1 0.01", "--intercept --gap 1e-5 --precision f64"] {
+        let line = format!("train rows.svm --strategy coordinate --loss logistic --json {more}");
+        let report = folder.done(&line).json();
+        assert_eq!(
+            (&report["strategy"], &report["update"], &report["memory"]),
+            (&"coordinate".into(), &Value::Null, &Value::Null)
+        );
+        assert!(report["gap"].as_f64().is_some_and(|gap| gap <= 1e-3) && report["stop"] == "gap", "{report}");
+        // Every feature once an epoch.
+        assert_eq!(report["updates"].as_u64(), report["epochs"].as_u64().map(|epochs| 12 * epochs));
+    }
+    assert!(folder.done("train rows.svm --strategy coordinate --loss squared_hinge").out.contains("method      coordinate, "));
+}
+
+#[test]
+fn a_search_prints_a_table_and_saves_the_best_trained_on_all_rows() {
+    let folder = Folder::with("rows.svm", two_classes());
+    let line = "search rows.svm --loss logistic --c 0.0000001,1,10 --folds 3 --test rows.svm";
+    let table = folder.done(&format!("{line} --out all.json"));
+    assert!(table.err.is_empty(), "{}", table.err);
+    for word in ["C", "accuracy %", "log loss", "hogwild x sdca", " +- ", "3 configurations on 3 folds", "saved as rows.model"] {
+        assert!(table.out.contains(word), "no {word} in {}", table.out);
+    }
+    assert_eq!(table.out.lines().filter(|line| line.starts_with('*')).count(), 2); // the best, and what became of it
+    let report: Value = serde_json::from_str(&folder.text("all.json")).expect("JSON");
+    let lines = report["configurations"].as_array().expect("configurations");
+    let accuracy = |line: &Value| line["accuracy"]["mean"].as_f64().expect("a mean");
+    let best = report["best"].as_u64().expect("a best") as usize;
+    assert!(lines.len() == 3 && lines.iter().all(|line| accuracy(line) <= accuracy(&lines[best])) && best > 0, "{report}");
+    assert!(lines.iter().all(|line| line["held_out"].as_array().is_some_and(|folds| folds.len() == 3)));
+    // The model is that of train with the best strength.
+    let saved = folder.read("rows.model");
+    let c = lines[best]["c"].as_f64().expect("C");
+    let trained =
+        folder.done(&format!("train rows.svm --loss logistic --c {c} --test rows.svm --threads 1 --json --model again")).json();
+    folder.done(&format!("{line} --threads 1 --quiet"));
+    assert!(folder.read("rows.model") == folder.read("again"));
+    assert_eq!(report["refit"]["test_accuracy"], trained["test_accuracy"]);
+    assert!(saved.len() == folder.read("again").len());
+    // The same means, whoever does the work; one object on stdout.
+    let json = folder.done(&format!("{line} --threads 3 --json")).json();
+    for (k, line) in lines.iter().enumerate() {
+        assert_eq!(json["configurations"][k]["held_out"], line["held_out"]);
+    }
+}
+
+#[test]
+fn a_search_goes_over_every_combination_of_values() {
+    let folder = Folder::with("rows.svm", two_classes());
+    for (line, n) in [
+        ("--l2 0.1,0.01 --l1 0,0.01,0.1", 6),
+        ("--update sgd,adagrad --step-size 0.1,0.5 --c 1,2 --epochs 5", 8),
+        ("--strategy hogwild,minibatch --update sgd --epochs 5", 2),
+        ("--strategy coordinate --loss logistic --l2 0.1,0.01", 2),
+        ("--loss squared --c 1,2", 2),
+        ("", 1),
+    ] {
+        let run = folder.run(&format!("search rows.svm --folds 2 --json {line}"));
+        assert!(matches!(run.code, Some(0 | 3)), "{line}: {}", run.err); // few epochs are too few
+        let report = run.json();
+        assert_eq!((&report["n_configurations"], report["configurations"].as_array().map(Vec::len)), (&n.into(), Some(n)));
+        assert!(report["best"].is_u64() && report["refit"]["model"] == "rows.model", "{line}: {report}");
+    }
 }
 
 #[test]

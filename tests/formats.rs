@@ -320,7 +320,7 @@ fn a_sprs_matrix_is_borrowed_and_lent_without_a_copy() {
     let data = Dataset::from_csmat(matrix.view(), &targets).expect("a matrix");
     assert_eq!(data.rows().values().as_ptr(), matrix.data().as_ptr());
     assert_eq!(data.rows().indices().as_ptr(), matrix.indices().as_ptr());
-    assert_eq!(data.rows().offsets().as_ptr(), matrix.indptr().raw_storage().as_ptr());
+    assert_eq!(data.rows().starts().as_ptr(), matrix.indptr().raw_storage().as_ptr());
     assert_eq!(data.targets().as_ptr(), targets.as_ptr());
 
     let lent = data.as_csmat().expect("the matrix");

@@ -12,6 +12,7 @@ mod objective;
 mod predict;
 mod progress;
 mod report;
+mod search;
 mod train;
 
 use std::io::Write;
@@ -39,6 +40,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Train(Box<train::Train>),
+    Search(Box<search::Search>),
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Convert(convert::Convert),
@@ -51,6 +53,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Train(command) => command.run(),
+        Command::Search(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Convert(command) => command.run(),

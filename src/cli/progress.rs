@@ -30,6 +30,16 @@ pub fn reading(quiet: bool, path: &Path) -> ProgressBar {
     spinner
 }
 
+/// Counts models that are trained, until it is cleared.
+pub fn counting(quiet: bool, n_models: u64) -> ProgressBar {
+    let bar = if shown(quiet) { ProgressBar::new(n_models) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{bar:20} {elapsed} {pos} of {len} models, about {eta} left") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
 impl Bar {
     /// Shows nothing where stderr is no terminal.
     pub fn new(quiet: bool, wanted_gap: f64) -> Self {

@@ -36,7 +36,7 @@ pub struct Report<'a> {
     l2: f64,
     l1: f64,
     strategy: &'a str,
-    update: &'a str,
+    update: Option<&'a str>,
     memory: Option<&'a str>,
     threads: usize,
     /// How many of the threads were at work at the end: fewer than all, where that was found to be faster.
@@ -75,7 +75,7 @@ impl<'a> Report<'a> {
             l2: problem.penalty().l2,
             l1: problem.penalty().l1,
             strategy: choice.strategy.name(),
-            update: choice.update.name(),
+            update: choice.update_name(),
             memory: (choice.strategy == StrategyKind::Hogwild).then(|| choice.sharing.name()),
             threads: team.n_workers(),
             workers: outcome.n_workers.unwrap_or(team.n_workers()),
@@ -133,8 +133,9 @@ impl<F: Float> Summary<'_, F> {
             Some(n) => format!(" ({n} at work: more were not faster)"),
             None => String::new(),
         };
-        let (strategy, update, n) = (choice.strategy.name(), choice.update.name(), team.n_workers());
-        line("method", format!("{strategy} x {update}{memory}, {n} thread{plural}{at_work}"));
+        let (strategy, n) = (choice.strategy.name(), team.n_workers());
+        let update = choice.update_name().map_or(String::new(), |update| format!(" x {update}"));
+        line("method", format!("{strategy}{update}{memory}, {n} thread{plural}{at_work}"));
         line("objective", format!("{:.10}", outcome.best.certificate.objective));
         if let Some(gap) = outcome.best.certificate.gap().filter(|gap| gap.is_finite()) {
             line("gap", format!("{gap:.2e}: the optimum is at most {:.3} % lower (certified)", 100.0 * gap));

@@ -11,7 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use crate::cli::objective::Objective;
 use crate::cli::progress::{Bar, reading};
 use crate::cli::report::{Report, Summary};
-use crate::cli::train::settings::{GAP, Settings};
+use crate::cli::train::settings::Settings;
+pub use crate::cli::train::settings::{GAP, check_writable, default_model};
 use crate::cli::{DONE, INTERRUPTED, STOPPED_EARLY, print, warn};
 use crate::data::{FeatureNumbers, open};
 use crate::error::{Error, Result};
@@ -38,7 +39,7 @@ pub struct Train {
     /// How workers share the weights.
     #[arg(long, default_value = StrategyKind::Hogwild.name(), value_parser = one_of(StrategyKind::ALL, |kind| kind.name()))]
     strategy: StrategyKind,
-    /// What one example changes [default: sdca; sgd for minibatch].
+    /// What one example changes [default: sdca; sgd for minibatch]; coordinate has a step of its own.
     #[arg(long, value_parser = one_of(UpdateKind::ALL, |kind| kind.name()))]
     update: Option<UpdateKind>,
     /// What hogwild's workers share [default: replicated].
@@ -50,7 +51,7 @@ pub struct Train {
     /// Leave the workers to the operating system's scheduler.
     #[arg(long)]
     no_pin: bool,
-    /// First step size of sgd and adagrad [default: from the data].
+    /// First step size of sgd and adagrad [default: from the data]; of coordinate, a share of the safe step [default: 1].
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     step_size: Option<f64>,
     /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: to suit the method and the loss].
@@ -176,7 +177,7 @@ impl Train {
         let held_out = test.as_ref().map(|test| HeldOut::new(test, &data, problem.loss(), problem.classes())).transpose()?;
         let load_seconds = started.elapsed().as_secs_f64();
         reading.finish_and_clear();
-        self.check_writable(&settings)?;
+        check_writable(&settings.model)?;
 
         let run = match self.precision.as_str() {
             "f64" => Self::fit::<f64>,
@@ -231,7 +232,7 @@ impl Train {
         let choice = &settings.choice;
         let mut all = vec![
             ("strategy", choice.strategy.name().to_owned()),
-            ("update", choice.update.name().to_owned()),
+            ("update", choice.update_name().unwrap_or("its own").to_owned()),
             ("precision", F::NAME.to_owned()),
             ("seed", choice.seed.to_string()),
             ("schedule", schedule.name().to_owned()),
@@ -312,6 +313,7 @@ fn too_early<F: Float>(reached: Certificate, settings: &Settings) -> String {
     };
     let choice = &settings.choice;
     let advice = match choice.update {
+        _ if choice.strategy.has_own_step() => "more --epochs or --time, --precision f64 or --strategy hogwild help",
         UpdateKind::Sdca if F::NAME == f32::NAME && gap.is_some_and(|gap| gap < 1e-5) => {
             "a gap so small wants --precision f64, and perhaps more --epochs"
         }

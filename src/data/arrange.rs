@@ -71,6 +71,7 @@ impl Frame {
             numbering,
             shuffled: true,
             streamed: false,
+            part: None,
         };
         Ok(Self { data, features })
     }

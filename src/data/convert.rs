@@ -37,7 +37,7 @@ pub struct Converted {
 
 impl Converted {
     fn of(data: &Dataset) -> Self {
-        let n_nonzeros = data.rows().offsets()[data.n_rows()] as usize;
+        let n_nonzeros = data.offsets[data.n_rows()] as usize;
         Self { n_rows: data.n_rows(), n_columns: data.numbering().n_columns(), n_nonzeros }
     }
 }
@@ -120,7 +120,7 @@ impl Conversion<'_> {
             return self.whole(&arrange(name, blocks, census, self.numbers, None, self.seed)?);
         }
         let frame = Frame::new(name, parts.iter().map(|part| &part.block), census, self.numbers, None, self.seed)?;
-        let partitions = partitions(frame.data.rows().offsets(), self.partition_pairs);
+        let partitions = partitions(&frame.data.offsets, self.partition_pairs);
         let partitioned = Spool::new(&folder).map_err(Error::io(self.store, "create"))?;
         self.distribute(parts, &spool, &frame, &partitions, &partitioned)?;
         drop(spool);
@@ -149,7 +149,7 @@ impl Conversion<'_> {
         for (p, rows) in (0u32..).zip(partitions) {
             rows.clone().for_each(|i| partition_of[frame.data.original_row(i)] = p);
         }
-        let offsets = frame.data.rows().offsets();
+        let offsets = &frame.data.offsets;
         let mut places: Vec<u64> = partitions.iter().map(|rows| offsets[rows.start]).collect();
         let mut waiting: Vec<Vec<Pair>> = vec![Vec::new(); partitions.len()];
         let buffer_pairs = self.partition_pairs / partitions.len();
@@ -177,7 +177,7 @@ impl Conversion<'_> {
 
     /// The indices and values of a partition.
     fn arranged(&self, frame: &Frame, rows: Range<usize>, partitioned: &Spool) -> Result<(Vec<u32>, Vec<f32>)> {
-        let offsets = &frame.data.rows().offsets()[rows.start..=rows.end];
+        let offsets = &frame.data.offsets[rows.start..=rows.end];
         let n_pairs = (offsets[rows.len()] - offsets[0]) as usize;
         let pairs = partitioned.read(offsets[0], n_pairs).map_err(Error::io(self.store, "read"))?;
         let mut in_text: Vec<usize> = (0..rows.len()).collect();

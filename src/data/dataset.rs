@@ -5,6 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use sprs::CsMatViewI;
 
+use crate::data::part::Part;
 use crate::data::{Column, Row, Rows};
 use crate::error::{Error, Result};
 
@@ -26,6 +27,8 @@ pub struct Dataset<'a> {
     pub(crate) shuffled: bool,
     /// Rows are read from disk as they are visited: they do not all fit in memory.
     pub(crate) streamed: bool,
+    /// If these are some of another dataset's rows.
+    pub(crate) part: Option<Part>,
 }
 
 /// Which feature number of the user's stands for which feature of the dataset.
@@ -87,12 +90,16 @@ impl<'a> Dataset<'a> {
 
     /// How many non-zeros there are.
     pub fn n_nonzeros(&self) -> usize {
-        self.indices.len()
+        self.part.as_ref().map_or(self.indices.len(), |part| part.n_nonzeros)
     }
 
     /// All rows, in the order in which they lie in memory.
     pub fn rows(&self) -> Rows<'_> {
-        Rows::new(&self.offsets, &self.indices, &self.values)
+        let (starts, ends) = match &self.part {
+            None => (&self.offsets[..self.n_rows()], &self.offsets[1..]),
+            Some(part) => (&self.offsets[..], part.ends.as_slice()),
+        };
+        Rows::new(starts, ends, &self.indices, &self.values)
     }
 
     /// Row i.
@@ -157,6 +164,11 @@ impl<'a> Dataset<'a> {
 
     /// Puts one value for each row, given in the order of [`Dataset::rows`], into the user's order.
     pub fn in_original_order<T: Copy + Default>(&self, values: &[T]) -> Vec<T> {
+        if self.is_part() {
+            let mut places: Vec<usize> = (0..values.len()).collect();
+            places.sort_unstable_by_key(|&i| self.original_row(i));
+            return places.into_iter().map(|i| values[i]).collect();
+        }
         let mut ordered = vec![T::default(); values.len()];
         for (i, &value) in values.iter().enumerate() {
             ordered[self.original_row(i)] = value;
@@ -179,7 +191,8 @@ impl<'a> Dataset<'a> {
     pub fn read_ahead(&self, rows: Range<usize>) {
         let end = rows.end.min(self.n_rows());
         if rows.start < end {
-            let non_zeros = self.offsets[rows.start] as usize..self.offsets[end] as usize;
+            let all = self.rows();
+            let non_zeros = all.non_zeros(rows.start).start..all.non_zeros(end - 1).end;
             self.indices.read_ahead(non_zeros.clone());
             self.values.read_ahead(non_zeros);
         }
@@ -199,11 +212,21 @@ impl<'a> Dataset<'a> {
         Some(labels)
     }
 
+    /// Refuses what only a whole dataset can be used for.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        if self.is_part() {
+            let what = "these are some of its rows, which lie among others; the whole dataset is wanted";
+            return Err(Error::Usage(format!("{}: {what}", self.name)));
+        }
+        Ok(())
+    }
+
     /// The examples as a sprs matrix, without a copy.
     ///
     /// # Errors
-    /// If the arrays break the matrix's rules, which only a damaged store can do.
+    /// If the arrays break the matrix's rules, which only a damaged store can do, or these are a part of another dataset's rows.
     pub fn as_csmat(&self) -> Result<CsMatViewI<'_, f32, u32, u64>> {
+        self.check_whole()?;
         let shape = (self.n_rows(), self.n_features());
         CsMatViewI::try_new(shape, &self.offsets, &self.indices, &self.values)
             .map_err(|(.., error)| Error::Data(format!("{}: {error}", self.name)))
@@ -266,6 +289,7 @@ impl<'a> Dataset<'a> {
             numbering,
             shuffled: false,
             streamed: false,
+            part: None,
         })
     }
 }

@@ -53,23 +53,25 @@ impl<'a> Row<'a> {
     }
 }
 
-/// The examples as three slices (compressed sparse rows): row i is `offsets[i]..offsets[i + 1]` of the other two.
+/// The examples as slices (compressed sparse rows): row i is `starts[i]..ends[i]` of the other two. Where all rows of a matrix
+/// are meant, one ends where the next begins, and both are the same slice but for one entry.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
-    offsets: &'a [u64],
+    starts: &'a [u64],
+    ends: &'a [u64],
     indices: &'a [u32],
     values: &'a [f32],
 }
 
 impl<'a> Rows<'a> {
-    /// `offsets` has one entry more than there are rows, starts at 0, never falls, and ends at the other slices' length.
-    pub(crate) fn new(offsets: &'a [u64], indices: &'a [u32], values: &'a [f32]) -> Self {
-        Self { offsets, indices, values }
+    /// One entry a row of where it starts and ends, inside the other slices.
+    pub(crate) fn new(starts: &'a [u64], ends: &'a [u64], indices: &'a [u32], values: &'a [f32]) -> Self {
+        Self { starts, ends, indices, values }
     }
 
     /// How many rows there are.
     pub fn len(self) -> usize {
-        self.offsets.len() - 1
+        self.starts.len()
     }
 
     /// Whether there is none.
@@ -87,13 +89,14 @@ impl<'a> Rows<'a> {
     /// Where row i's non-zeros stand.
     #[inline(always)]
     pub fn non_zeros(self, i: usize) -> Range<usize> {
-        self.offsets[i] as usize..self.offsets[i + 1] as usize
+        self.starts[i] as usize..self.ends[i] as usize
     }
 
     /// Asks for the place of row i.
     #[inline(always)]
     pub fn prefetch_place(self, i: usize) {
-        prefetch(self.offsets, i);
+        prefetch(self.starts, i);
+        prefetch(self.ends, i);
     }
 
     /// Asks for the features and values of row i, whose place should be near by now.
@@ -104,9 +107,14 @@ impl<'a> Rows<'a> {
         prefetch_range(self.values, non_zeros);
     }
 
-    /// All row offsets.
-    pub fn offsets(self) -> &'a [u64] {
-        self.offsets
+    /// Where each row starts in [`Rows::indices`] and [`Rows::values`].
+    pub fn starts(self) -> &'a [u64] {
+        self.starts
+    }
+
+    /// Where each row ends in them.
+    pub fn ends(self) -> &'a [u64] {
+        self.ends
     }
 
     /// All feature numbers, row after row.

@@ -99,8 +99,9 @@ impl Counts {
 /// Writes a dataset as a store, whole or not at all.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// If the file cannot be written, or these are a part of another dataset's rows.
 pub fn write_store(data: &Dataset, path: &Path) -> Result<()> {
+    data.check_whole()?;
     let counts = Counts::of(data);
     let sections = counts.placed(path)?;
     let bytes = bytes_of(data);
@@ -303,6 +304,7 @@ pub(crate) fn open(path: &Path) -> Result<Dataset<'static>> {
         },
         shuffled: true,
         streamed,
+        part: None,
     };
     // A matching checksum says that the bytes are those which were written, not that an honest program wrote them.
     let (n, d, nnz) = (data.n_rows(), data.n_features(), data.n_nonzeros());

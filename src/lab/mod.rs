@@ -2,14 +2,17 @@
 
 mod contention;
 mod experiment;
+mod folds;
 mod machine;
 mod method;
 pub mod report;
 mod results;
+pub mod search;
 mod study;
 mod timing;
 
 pub use experiment::{Asked, Status, Watcher, experiment, usual_methods};
+pub use folds::Folds;
 pub use method::Method;
 pub use results::*;
 pub use study::{StudyKind, made_data, study};

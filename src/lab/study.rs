@@ -139,7 +139,7 @@ impl Bench<'_> {
             for cost in COSTS {
                 let seconds = self.asked.seconds.unwrap_or(COST_SECONDS);
                 let affordable = (seconds / (cost / 1e3 + STEP_SECONDS)) as usize;
-                let part = first_rows(problem, affordable.max(FEWEST_ROWS).min(problem.n_rows()))?;
+                let part = first_rows(problem, affordable.max(FEWEST_ROWS).min(problem.n_rows()));
                 let part = Problem::new(&part, problem.loss(), problem.penalty(), problem.has_intercept())?;
                 for &(method, n_workers) in &pairs {
                     Self::says(self.watcher, format!("{method} at {cost} ms a gradient"), (runs.len(), total), started);
@@ -204,13 +204,14 @@ impl Bench<'_> {
     }
 }
 
-/// The first rows of a problem's data, which stand in random order, as data of their own.
-fn first_rows<'a>(problem: &'a Problem, n: usize) -> Result<Dataset<'a>> {
-    let (rows, d) = (problem.rows(), problem.n_features());
-    let offsets = &rows.offsets()[..=n];
-    let end = offsets[n] as usize;
-    let matrix = sprs::CsMatViewI::new((n, d), offsets, &rows.indices()[..end], &rows.values()[..end]);
-    Dataset::from_csmat(matrix, &problem.targets()[..n])
+/// The first rows of the data, which stand in random order; both classes are among them.
+fn first_rows<'a>(problem: &'a Problem, n: usize) -> Dataset<'a> {
+    let mut rows: Vec<u32> = (0..n as u32).collect();
+    let targets = problem.targets();
+    if let (Some(other), Some(last)) = (targets.iter().position(|&target| target != targets[0]), rows.last_mut()) {
+        *last = (*last).max(other as u32);
+    }
+    problem.data().part(&rows)
 }
 
 /// The made data of the skew study, at the exponent of words; parallel on the current rayon pool.

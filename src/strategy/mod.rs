@@ -6,6 +6,7 @@ mod climb;
 mod components;
 mod compression;
 mod conflict_free;
+mod coordinate;
 mod crew;
 mod global_lock;
 mod hogwild;
@@ -23,6 +24,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::problem::Problem;
+use crate::strategy::coordinate::coordinate;
 use crate::sync::Float;
 use crate::threads::Team;
 use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Tables, Update, Visit};
@@ -30,6 +32,7 @@ use crate::weights::{Memory, Weights};
 
 pub use compression::Compression;
 pub use conflict_free::ConflictFree;
+pub use coordinate::Coordinate;
 pub use global_lock::GlobalLock;
 pub use hogwild::Hogwild;
 pub use minibatch::Minibatch;
@@ -336,6 +339,15 @@ named! {
         ConflictFree = "conflict_free",
         /// One step on the mean gradient of a batch.
         Minibatch = "minibatch",
+        /// Features side by side instead of rows: Shotgun.
+        Coordinate = "coordinate",
+    }
+}
+
+impl StrategyKind {
+    /// Whether it steps in a way of its own, so that no update is chosen.
+    pub fn has_own_step(self) -> bool {
+        self == Self::Coordinate
     }
 }
 named! {
@@ -366,7 +378,7 @@ named! {
 pub struct Choice {
     /// The strategy.
     pub strategy: StrategyKind,
-    /// The update.
+    /// The update; not looked at where the strategy steps in a way of its own.
     pub update: UpdateKind,
     /// Hogwild's memory.
     pub sharing: Sharing,
@@ -427,7 +439,7 @@ impl Choice {
                 )));
             }
             (StrategyKind::Hogwild, Sharing::Wild | Sharing::Atomic, _) => format!("--memory {}", self.sharing.name()),
-            (StrategyKind::GlobalLock | StrategyKind::StripedLock | StrategyKind::RoundRobin, ..) => {
+            (StrategyKind::GlobalLock | StrategyKind::StripedLock | StrategyKind::RoundRobin | StrategyKind::Coordinate, ..) => {
                 format!("--strategy {}", self.strategy.name())
             }
         };
@@ -435,6 +447,11 @@ impl Choice {
             "--deterministic: {name} lets chance decide what a step sees; use --strategy conflict_free, --memory replicated or \
              --threads 1"
         )))
+    }
+
+    /// The update's name, if the strategy wants one.
+    pub fn update_name(&self) -> Option<&'static str> {
+        (!self.strategy.has_own_step()).then(|| self.update.name())
     }
 }
 
@@ -444,6 +461,9 @@ impl Choice {
 /// If that cross does not exist, or the update cannot serve the problem; the message names what to use instead.
 pub fn build<F: Float>(problem: &Problem, choice: &Choice) -> Result<Box<dyn Strategy<F>>> {
     choice.check_deterministic()?;
+    if choice.strategy == StrategyKind::Coordinate {
+        return coordinate(problem, choice);
+    }
     match choice.update {
         UpdateKind::Sdca => any(problem, choice, Sdca::new(problem)?),
         UpdateKind::Sgd => gradient(problem, choice, Sgd::new(problem)),
@@ -480,6 +500,7 @@ fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, upd
         StrategyKind::StripedLock => run(problem, choice, update, StripedLock::default()),
         StrategyKind::RoundRobin => run(problem, choice, update, RoundRobin),
         StrategyKind::ConflictFree => run(problem, choice, update, ConflictFree::default()),
+        StrategyKind::Coordinate => return coordinate(problem, choice),
         StrategyKind::Minibatch => {
             let name = choice.update.name();
             return Err(Error::Usage(format!(

@@ -41,6 +41,11 @@ impl Order {
         Self { n_rows: data.n_rows(), bucket_rows, in_place: data.is_streamed(), seed, ..Self::default() }
     }
 
+    /// An order over `n` things that are visited one by one, such as a dataset's features.
+    pub fn of(n: usize, seed: u64) -> Self {
+        Self { n_rows: n, bucket_rows: 1, seed, ..Self::default() }
+    }
+
     /// Draws the order of an epoch, of the rows that do not rest.
     pub fn shuffle(&mut self, epoch: u64, rests: impl Fn(usize) -> bool) {
         self.epoch = epoch;

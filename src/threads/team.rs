@@ -26,8 +26,21 @@ impl Team {
             return Err(Error::Usage("0 threads do no work; ask for 1 or more".into()));
         }
         let topology = Topology::of_this_machine();
-        let cpus: Vec<Option<usize>> =
-            (0..n).map(|worker| if pin { topology.cpus().get(worker).copied() } else { None }).collect();
+        let cpus = (0..n).map(|worker| if pin { topology.cpus().get(worker).copied() } else { None }).collect();
+        Self::start(cpus, Arc::new(AtomicBool::new(false)))
+    }
+
+    /// A team of one in the place of this team's worker: on his processor, and cancelled with this team. He can wait for it
+    /// inside [`Team::each`], and so train a model of his own.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn alone(&self, worker: usize) -> Result<Self> {
+        Self::start(vec![self.cpus[worker]], self.cancel_flag())
+    }
+
+    fn start(cpus: Vec<Option<usize>>, cancelled: Arc<AtomicBool>) -> Result<Self> {
+        let n = cpus.len();
         let bound: Arc<Vec<AtomicBool>> = Arc::new((0..n).map(|_| AtomicBool::new(false)).collect());
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(n)
@@ -45,7 +58,7 @@ impl Team {
             .map_err(|error| Error::Threads(error.to_string()))?;
         pool.broadcast(|_| ()); // every start handler has run
         let cpus = cpus.iter().zip(bound.iter()).map(|(&cpu, done)| cpu.filter(|_| done.load(Ordering::Acquire))).collect();
-        Ok(Self { pool, cpus, cancelled: Arc::new(AtomicBool::new(false)) })
+        Ok(Self { pool, cpus, cancelled })
     }
 
     /// How many workers there are.
@@ -126,6 +139,20 @@ mod tests {
             team.share(n, |k| _ = seen[k].fetch_add(1, Ordering::Relaxed));
             assert!(seen.iter().all(|n| n.load(Ordering::Relaxed) == 1));
         }
+    }
+
+    #[test]
+    fn teams_of_one_work_side_by_side_in_the_places_of_a_teams_workers() {
+        let team = Team::new(3, true).expect("threads");
+        let barrier = crate::threads::Barrier::new(3);
+        team.each(|worker| {
+            let alone = team.alone(worker).expect("a thread");
+            assert_eq!((alone.n_workers(), alone.cpus()), (1, &team.cpus()[worker..=worker]));
+            alone.install(|| barrier.wait()); // passes only if all three run together
+            barrier.wait();
+            team.cancel_flag().store(true, Ordering::Relaxed);
+            assert!(alone.cancelled());
+        });
     }
 
     #[test]

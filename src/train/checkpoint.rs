@@ -39,7 +39,8 @@ impl Fingerprint {
         let mut hash = Xxh3::new();
         hash.update(bytemuck::cast_slice(data.targets()));
         hash.update(bytemuck::cast_slice(data.counts()));
-        hash.update(bytemuck::cast_slice(data.rows().offsets()));
+        hash.update(bytemuck::cast_slice(data.rows().starts()));
+        hash.update(bytemuck::cast_slice(data.rows().ends()));
         hash.update(bytemuck::cast_slice(data.rows().indices()));
         hash.update(bytemuck::cast_slice(data.rows().values()));
         (0..data.n_features()).for_each(|j| hash.update(&data.numbering().number(j).to_ne_bytes()));

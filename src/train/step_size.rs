@@ -64,11 +64,12 @@ pub struct StepSize {
 
 impl StepSize {
     /// For this problem and method; `first` and `schedule` are chosen to suit them where they are not given. sdca's steps are
-    /// exact: their size is 1, and halved steps are damped ones.
+    /// exact, and so is the bound that coordinate's go by: their size is 1, and halved steps are damped ones.
     pub fn new(problem: &Problem, choice: &Choice, first: Option<f64>, schedule: Option<Schedule>) -> Self {
         let batch = if choice.strategy == StrategyKind::Minibatch { choice.batch.min(problem.n_rows()) } else { 1 };
         let (has_corner, l2) = (problem.loss().smoothness().is_none(), problem.penalty().l2);
         let (suited, shrinking) = match choice.update {
+            _ if choice.strategy.has_own_step() => (1.0, Schedule::Constant),
             UpdateKind::Sdca => (1.0, Schedule::Constant),
             UpdateKind::Adagrad if has_corner => (0.5, Schedule::InverseSqrt),
             UpdateKind::Adagrad => (0.3, Schedule::Constant),

@@ -79,6 +79,10 @@ pub fn choice(strategy: StrategyKind, update: UpdateKind) -> Choice {
 pub fn crosses() -> Vec<Choice> {
     let mut all = Vec::new();
     for &strategy in StrategyKind::ALL {
+        if strategy.has_own_step() {
+            all.push(choice(strategy, UpdateKind::Sgd));
+            continue;
+        }
         for &update in UpdateKind::ALL {
             if (strategy, update) != (StrategyKind::Minibatch, UpdateKind::Sdca) {
                 all.push(choice(strategy, update));
@@ -97,6 +101,11 @@ pub fn crosses() -> Vec<Choice> {
         }
     }
     all
+}
+
+/// Whether a cross serves this loss: coordinate wants one without corners.
+pub fn serves(choice: &Choice, loss: &dyn Loss) -> bool {
+    !choice.strategy.has_own_step() || loss.smoothness().is_some()
 }
 
 pub fn ridge(data: &Dataset, c: f64) -> Penalty {

@@ -61,6 +61,16 @@ impl Train {
             return usage("--time ends a run by the clock; with --deterministic use --epochs or --gap");
         }
         self.choice(n_workers).check_deterministic()?;
+        if self.strategy.has_own_step() {
+            if self.update.is_some() || self.schedule.is_some() {
+                return usage(
+                    "--strategy coordinate has a step of its own: leave --update and --schedule out, or use --strategy hogwild",
+                );
+            }
+            if self.step_size.is_some_and(|step_size| step_size > 1.0) {
+                return usage("--step-size of coordinate is a share of the safe step: above 0 and at most 1 is wanted");
+            }
+        }
         if sequential && self.threads.is_some_and(|n| n > 1) {
             return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
         }
@@ -93,7 +103,8 @@ impl Train {
 
     /// The method that is asked for.
     fn choice(&self, n_workers: usize) -> Choice {
-        let suited = if self.strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
+        let gradient = self.strategy == StrategyKind::Minibatch || self.strategy.has_own_step();
+        let suited = if gradient { UpdateKind::Sgd } else { UpdateKind::Sdca };
         let usual = Choice::new(self.strategy, self.update.unwrap_or(suited));
         Choice {
             sharing: self.memory.unwrap_or(usual.sharing),
@@ -139,26 +150,26 @@ impl Train {
             model: self.model.clone().unwrap_or_else(|| default_model(&self.data)),
         })
     }
+}
 
-    /// Better to know before hours of training that the model will have no place.
-    pub(super) fn check_writable(&self, settings: &Settings) -> Result<()> {
-        let folder = settings.model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if settings.model.is_dir() {
-            return Err(Error::file(&settings.model, "is a folder; the name of a file is wanted for the model"));
-        }
-        if !folder.is_dir() {
-            return Err(Error::file(folder, "is no folder; the model is to be saved there"));
-        }
-        // A device such as /dev/null needs no room for a file beside it.
-        if settings.model.is_file() || !settings.model.exists() {
-            tempfile::tempfile_in(folder).map_err(Error::io(&settings.model, "create"))?;
-        }
-        Ok(())
+/// Better to know before hours of training that the model will have no place.
+pub fn check_writable(model: &Path) -> Result<()> {
+    let folder = model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if model.is_dir() {
+        return Err(Error::file(model, "is a folder; the name of a file is wanted for the model"));
     }
+    if !folder.is_dir() {
+        return Err(Error::file(folder, "is no folder; the model is to be saved there"));
+    }
+    // A device such as /dev/null needs no room for a file beside it.
+    if model.is_file() || !model.exists() {
+        tempfile::tempfile_in(folder).map_err(Error::io(model, "create"))?;
+    }
+    Ok(())
 }
 
 /// DATA's file name up to its first dot, in the current folder.
-fn default_model(data: &Path) -> PathBuf {
+pub fn default_model(data: &Path) -> PathBuf {
     let name = data.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("unfenced");
     PathBuf::from(format!("{stem}.model"))

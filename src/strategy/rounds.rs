@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Of O that search needs the products C_k·C_m only. The workers compute these, and add the changes, each on a share of the
-//! features. What is sequential costs the clock nothing then, but two things stay: who is done first waits for the slowest, and
-//! a merge runs over all features, where free-running workers share the cold ones as they are.
+//! features, so that nobody merges while the others look on. Two things it costs all the same: who is done first waits for the
+//! slowest, and a merge runs over all features, where free-running workers share the cold ones as they are.
 //!
 //! Rounds with private changes are SySCD's (Ioannou, Mendler-Duenner and Parnell, NeurIPS 2019), merges that are searched
 //! CoCoA+'s (Ma et al., ICML 2015) made exact.

@@ -23,9 +23,7 @@ fn plain_epochs(problem: &Problem, seed: u64, epochs: u64, h: f64) -> (Vec<f64>,
     let (loss, y) = (problem.loss(), |i: usize| f64::from(problem.targets()[i]));
     let s = loss.smoothness().expect("a smooth loss");
     let mut columns = vec![vec![0.0; n]; d];
-    for i in 0..n {
-        problem.rows().row(i).iter().for_each(|(j, x)| columns[j][i] = f64::from(x));
-    }
+    (0..n).for_each(|i| problem.rows().row(i).iter().for_each(|(j, x)| columns[j][i] = f64::from(x)));
     let (mut w, mut b, mut z) = (vec![0.0; d], 0.0, vec![0.0; n]);
     let mut order = Order::of(d, seed);
     for epoch in 0..epochs {

@@ -48,7 +48,7 @@ pub struct Train {
     /// How workers share the weights.
     #[arg(long, default_value = StrategyKind::Hogwild.name(), value_parser = one_of(StrategyKind::ALL, |kind| kind.name()))]
     strategy: StrategyKind,
-    /// What one example changes [default: sdca; sgd for minibatch].
+    /// What one example changes [default: sdca; sgd for minibatch and averaging].
     #[arg(long, value_parser = one_of(UpdateKind::ALL, |kind| kind.name()))]
     update: Option<UpdateKind>,
     /// What hogwild's workers share [default: replicated].
@@ -60,15 +60,18 @@ pub struct Train {
     /// Leave the workers to the operating system's scheduler.
     #[arg(long)]
     no_pin: bool,
-    /// First step size of sgd and adagrad [default: from the data].
+    /// First step size, of every update but sdca [default: from the data].
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     step_size: Option<f64>,
-    /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: to suit the method and the loss].
+    /// How the step size shrinks from epoch to epoch, of every update but sdca [default: to suit the method and the loss].
     #[arg(long, value_parser = one_of(Schedule::ALL, |kind| kind.name()))]
     schedule: Option<Schedule>,
     /// Rows in a step of minibatch [default: 64].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Epochs after which averaging's workers set out from their mean; `never`: each keeps to itself [default: 1].
+    #[arg(long, value_name = "K", value_parser = average_every)]
+    average_every: Option<AverageEvery>,
     /// Slow a worker down: milliseconds before each of its steps, or in every so many of them; `all` for every worker.
     #[arg(long, value_name = "WORKER:MILLISECONDS[:EVERY]", value_parser = delay)]
     delay: Vec<Delay>,
@@ -131,6 +134,20 @@ pub fn delay(given: &str) -> std::result::Result<Delay, String> {
     Ok(Delay { worker, pause: Duration::from_secs_f64(milliseconds / 1e3), every })
 }
 
+/// K of averaging.
+#[derive(Clone, Copy)]
+pub enum AverageEvery {
+    Epochs(u64),
+    Never,
+}
+
+/// Reads a number of epochs, or `never`.
+fn average_every(given: &str) -> std::result::Result<AverageEvery, String> {
+    let epochs = || given.parse().ok().filter(|&epochs| epochs > 0).map(AverageEvery::Epochs);
+    let every = if given == "never" { Some(AverageEvery::Never) } else { epochs() };
+    every.ok_or_else(|| "a number of epochs is wanted, 1 or more, or never".to_owned())
+}
+
 /// Takes one of these, by its name.
 fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: impl Fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
     let named: Vec<(&str, T)> = all.iter().map(|&one| (name(one), one)).collect();
@@ -183,7 +200,8 @@ impl Train {
         let mut strategy = strategy::build::<F>(problem, &settings.choice)?;
         let mut plan = Plan::new(team.install(|| StepSize::new(problem, &settings.choice, self.step_size, self.schedule)));
         let schedule = plan.step_size.schedule;
-        let checkpoint = self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule)));
+        let checkpoint =
+            self.checkpoint.as_ref().map(|folder| (folder, self.fingerprint::<F>(problem, settings, schedule, team)));
         if let Some((folder, fingerprint)) = checkpoint.as_ref().filter(|_| self.resume) {
             let checkpoint = resume::<F>(folder, fingerprint)?;
             strategy.restore(&checkpoint.state)?;
@@ -210,7 +228,7 @@ impl Train {
     }
 
     /// What a resumed run must share with the run that wrote the checkpoint.
-    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings, schedule: Schedule) -> Fingerprint {
+    fn fingerprint<F: Float>(&self, problem: &Problem, settings: &Settings, schedule: Schedule, team: &Team) -> Fingerprint {
         let choice = &settings.choice;
         let mut all = vec![
             ("strategy", choice.strategy.name().to_owned()),
@@ -221,6 +239,10 @@ impl Train {
         ];
         if choice.strategy == StrategyKind::Minibatch {
             all.push(("batch", choice.batch.to_string()));
+        }
+        if choice.strategy == StrategyKind::Averaging {
+            all.push(("average-every", choice.average_every.map_or("never".to_owned(), |epochs| epochs.to_string())));
+            all.push(("threads", team.n_workers().to_string()));
         }
         all.push(("step-size", self.step_size.map_or("from the data".to_owned(), |step_size| step_size.to_string())));
         Fingerprint::new(problem, &all)
@@ -295,8 +317,8 @@ fn too_early<F: Float>(reached: Certificate, settings: &Settings) -> String {
         }
         UpdateKind::Sdca => "more --epochs or --time, a larger --l2 (smaller --c) or features scaled to about 1 help",
         _ if settings.loss.smoothness().is_none() => {
-            "sgd and adagrad cannot certify the hinge's corner, though their objective may be good: use --update sdca, or stop by \
-             --target-objective"
+            "steps on gradients cannot certify the hinge's corner, though their objective may be good: use --update sdca, or stop \
+             by --target-objective"
         }
         _ => "more --epochs, another --step-size, or --update sdca help",
     };

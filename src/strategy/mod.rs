@@ -2,6 +2,7 @@
 //! are woven together; everything else that a strategy must do (draw the order, hand out the weights, go back to a state)
 //! is the same for all and stands here.
 
+mod averaging;
 mod crew;
 mod global_lock;
 mod hogwild;
@@ -19,9 +20,10 @@ use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::sync::Float;
 use crate::threads::Team;
-use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Tables, Update, Visit};
+use crate::update::{Adagrad, Estimate, GradientUpdate, Saga, Sdca, Sgd, Stochastic, Svrg, Tables, Update, Visit};
 use crate::weights::{Memory, Weights};
 
+pub use averaging::Averaging;
 pub use global_lock::GlobalLock;
 pub use hogwild::Hogwild;
 pub use minibatch::Minibatch;
@@ -102,6 +104,16 @@ pub trait Pass<F: Float, U>: Send + Sync {
         None
     }
 
+    /// What the next pass depends on besides the weights and the update's tables, by name.
+    fn tables(&self) -> Tables<F> {
+        Vec::new()
+    }
+
+    /// Sets them. Tells whether they fit; if not, nothing is changed.
+    fn set_tables(&mut self, _update: &U, tables: &Tables<F>) -> bool {
+        tables.is_empty()
+    }
+
     /// What it has to tell of the run so far besides the weights, by name, such as bits sent for each step.
     fn figures(&self) -> Figures {
         Vec::new()
@@ -170,9 +182,12 @@ pub struct State<F> {
     pub weights: Vec<F>,
     /// The intercept.
     pub intercept: F,
-    /// The update's tables, by name.
+    /// The update's tables, by name, and the pass's.
     pub tables: Tables<F>,
 }
+
+/// The names of a pass's tables begin so in a state.
+const OF_PASS: &str = "pass.";
 
 /// A pass with all it needs to be a strategy.
 struct Run<F: Float, U, P: Pass<F, U>> {
@@ -189,7 +204,7 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         if self.epoch > 0 && self.epoch.is_multiple_of(self.pass.repair_epochs(team.n_workers())) {
             self.repair(problem, team);
         }
-        self.update.begin_epoch(problem, team, &mut self.memory);
+        self.update.begin_epoch(self.epoch, problem, team, &mut self.memory);
         self.watch.begin_epoch(team.n_workers());
         self.order.shuffle(self.epoch, |i| self.update.rests(self.epoch, i));
         let job = Job { problem, team, order: &self.order, watch: &self.watch };
@@ -236,12 +251,20 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
 
     fn state(&self) -> State<F> {
         let (weights, intercept) = self.memory.load();
-        State { epoch: self.epoch, weights, intercept, tables: self.update.tables() }
+        let mut tables = self.update.tables();
+        tables.extend(self.pass.tables().into_iter().map(|(name, table)| (format!("{OF_PASS}{name}"), table)));
+        State { epoch: self.epoch, weights, intercept, tables }
     }
 
     fn restore(&mut self, state: &State<F>) -> Result<()> {
         let other = || Error::Data("the saved state is that of another problem or update".into());
-        if state.weights.len() != self.memory.load().0.len() || !self.update.set_tables(&state.tables) {
+        let (of_pass, of_update): (Tables<F>, Tables<F>) =
+            state.tables.iter().cloned().partition(|(name, _)| name.starts_with(OF_PASS));
+        let of_pass = of_pass.into_iter().map(|(name, table)| (name[OF_PASS.len()..].to_owned(), table)).collect();
+        if state.weights.len() != self.memory.load().0.len()
+            || !self.update.set_tables(&of_update)
+            || !self.pass.set_tables(&self.update, &of_pass)
+        {
             return Err(other());
         }
         self.memory.store(&state.weights, state.intercept);
@@ -293,6 +316,8 @@ named! {
         RoundRobin = "round_robin",
         /// One step on the mean gradient of a batch.
         Minibatch = "minibatch",
+        /// Each worker steps on weights of its own, and they are averaged.
+        Averaging = "averaging",
     }
 }
 named! {
@@ -304,6 +329,10 @@ named! {
         Sgd = "sgd",
         /// AdaGrad.
         Adagrad = "adagrad",
+        /// Gradients corrected by those of each row's last visit: SAGA.
+        Saga = "saga",
+        /// Gradients corrected by those at a snapshot: SVRG.
+        Svrg = "svrg",
     }
 }
 named! {
@@ -329,6 +358,9 @@ pub struct Choice {
     pub sharing: Sharing,
     /// Rows in a step of minibatch.
     pub batch: usize,
+    /// Every so many epochs averaging's workers set out from their mean; never if `None`, and then each has the same rows in
+    /// every epoch.
+    pub average_every: Option<u64>,
     /// Decides the order of the rows in every epoch.
     pub seed: u64,
     /// Workers that are slowed down on purpose.
@@ -338,9 +370,18 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// This method with the usual settings: replicated memory, batches of 64, seed 0.
+    /// This method with the usual settings: replicated memory, batches of 64, averages after every epoch, seed 0.
     pub fn new(strategy: StrategyKind, update: UpdateKind) -> Self {
-        Self { strategy, update, sharing: Sharing::Replicated, batch: 64, seed: 0, delays: Vec::new(), probes: false }
+        Self {
+            strategy,
+            update,
+            sharing: Sharing::Replicated,
+            batch: 64,
+            average_every: Some(1),
+            seed: 0,
+            delays: Vec::new(),
+            probes: false,
+        }
     }
 }
 
@@ -353,6 +394,8 @@ pub fn build<F: Float>(problem: &Problem, choice: &Choice) -> Result<Box<dyn Str
         UpdateKind::Sdca => any(problem, choice, Sdca::new(problem)?),
         UpdateKind::Sgd => gradient(problem, choice, Sgd::new(problem)),
         UpdateKind::Adagrad => gradient(problem, choice, Adagrad::new(problem)),
+        UpdateKind::Saga => any(problem, choice, Saga::new(problem)),
+        UpdateKind::Svrg => any(problem, choice, Svrg::new(problem)),
     }
 }
 
@@ -364,6 +407,7 @@ fn gradient<F: Float, U: GradientUpdate<F> + 'static>(
     let update = Stochastic(update);
     match choice.strategy {
         StrategyKind::Minibatch => Ok(run(problem, choice, update, Minibatch::new(problem, choice.batch)?)),
+        StrategyKind::Averaging => Ok(run(problem, choice, update, Averaging::new(choice.average_every, choice.seed)?)),
         _ => any(problem, choice, update),
     }
 }
@@ -382,7 +426,15 @@ fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, upd
         StrategyKind::Minibatch => {
             let name = choice.update.name();
             return Err(Error::Usage(format!(
-                "minibatch takes steps on gradients, and {name} has none; use --update sgd or adagrad, or --strategy hogwild"
+                "minibatch takes one step on the gradients of a batch, and {name} steps on single rows; use --update sgd or \
+                 adagrad, or --strategy hogwild"
+            )));
+        }
+        StrategyKind::Averaging => {
+            let name = choice.update.name();
+            return Err(Error::Usage(format!(
+                "averaging gives every worker an update of its own, and {name}'s numbers for the rows belong to one vector; \
+                 use --update sgd or adagrad, or --strategy hogwild"
             )));
         }
     })

@@ -31,6 +31,7 @@ pub struct Order {
     /// The same in the order of the epoch.
     rows: Vec<u32>,
     seed: u64,
+    epoch: u64,
 }
 
 impl Order {
@@ -42,6 +43,7 @@ impl Order {
 
     /// Draws the order of an epoch, of the rows that do not rest.
     pub fn shuffle(&mut self, epoch: u64, rests: impl Fn(usize) -> bool) {
+        self.epoch = epoch;
         self.awake.clear();
         self.buckets.clear();
         for start in (0..self.n_rows).step_by(self.bucket_rows) {
@@ -62,6 +64,11 @@ impl Order {
         for bucket in &self.buckets {
             self.rows.extend_from_slice(&self.awake[bucket.start as usize..bucket.end as usize]);
         }
+    }
+
+    /// The epoch, from 0.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// How many rows this epoch visits.

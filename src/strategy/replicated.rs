@@ -18,7 +18,12 @@
 //!
 //! makes every merge climb, whatever the number of workers and however hard their features collide. For the hinge it is the
 //! exact line search. (Of |C|^2 only the head is known, and G is bounded from below by sum q d^2/2: both shorten t. What meets
-//! in the tail, or in an intercept, is not searched; with l1, C·O is that of u, not of w.) Steps on gradients have no dual to search along and are added as they are.
+//! in the tail, or in an intercept, is not searched; with l1, C·O is that of u, not of w.)
+//!
+//! Steps on gradients have no dual to search along. Those that shrink are added as they are. Those of saga and svrg do not
+//! shrink: between two merges each of N workers may come as far along the steepest direction as there is to go, and N
+//! such ways added up lead N - 1 times too far, for ever. They are averaged: t = 1/N. What saga and svrg correct by does not
+//! follow from the weights, so nothing else has to be taken back.
 //!
 //! Merging private changes is SySCD's (Ioannou, Mendler-Duenner and Parnell, NeurIPS 2019) and CoCoA+'s (Ma et al., ICML
 //! 2015) idea; there all workers meet at a barrier, here each comes when it suits him.
@@ -93,7 +98,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
             let ticket = Ticket::new(places.len().div_ceil(rows));
             team.share(size, |worker| {
                 let mut replica = replicas[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let mut worker = Worker::new(job, worker, update, shared, &mut replica, *n_head);
+                let mut worker = Worker::new(job, worker, update, shared, &mut replica, *n_head, size);
                 while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
                     let start = places.start + chunk * rows;
                     worker.work(start..(start + rows).min(places.end), step_size);
@@ -136,6 +141,8 @@ struct Worker<'a, F: Float, U> {
     shared: &'a Replicated<F>,
     replica: &'a mut Replica<F>,
     n_head: usize,
+    /// How many are at work.
+    n_workers: usize,
     /// By how much his steps since the last merge have raised n D at least, and what they were: row and change.
     gain: f64,
     steps: Vec<(usize, F)>,
@@ -149,10 +156,11 @@ impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
         shared: &'a Replicated<F>,
         replica: &'a mut Replica<F>,
         n_head: usize,
+        n_workers: usize,
     ) -> Self {
         shared.refresh(replica);
         job.watch.merged(number);
-        Self { job, number, update, shared, replica, n_head, gain: 0.0, steps: Vec::new() }
+        Self { job, number, update, shared, replica, n_head, n_workers, gain: 0.0, steps: Vec::new() }
     }
 
     fn work(&mut self, places: Range<usize>, step_size: F) {
@@ -177,9 +185,10 @@ impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
 
     /// Merges, if nobody else is at it or `wait` is asked for.
     fn merge(&mut self, wait: bool) {
-        let Self { job, number, update, shared, replica, n_head, gain, steps } = self;
+        let Self { job, number, update, shared, replica, n_head, n_workers, gain, steps } = self;
         let scale = |met: Meeting| match update.dual_curvature() {
             Some(k) if met.length > 0.0 => F::from_f64((0.5 + (*gain - k * met.overlap) / (k * met.length)).clamp(0.0, 1.0)),
+            None if U::AVERAGES_MERGES => F::from_f64(1.0 / *n_workers as f64),
             _ => F::ONE,
         };
         let Some(scale) = shared.merge(replica, wait, scale) else { return };

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Train;
+use super::{AverageEvery, Train};
 use crate::cli::refuse_overwriting;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -55,6 +55,10 @@ impl Train {
         if self.batch.is_some() && self.strategy != StrategyKind::Minibatch {
             return usage(&format!("--batch is for --strategy minibatch; {} steps on one row at a time", self.strategy.name()));
         }
+        if self.average_every.is_some() && self.strategy != StrategyKind::Averaging {
+            let name = self.strategy.name();
+            return usage(&format!("--average-every is for --strategy averaging; {name}'s workers share one vector"));
+        }
         if sequential && self.threads.is_some_and(|n| n > 1) {
             return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
         }
@@ -73,18 +77,26 @@ impl Train {
         let penalty = Penalty { l2, l1: self.l1.unwrap_or(0.0) };
 
         let strategy = self.strategy;
-        let suited = if strategy == StrategyKind::Minibatch { UpdateKind::Sgd } else { UpdateKind::Sdca };
+        let suited = match strategy {
+            StrategyKind::Minibatch | StrategyKind::Averaging => UpdateKind::Sgd,
+            _ => UpdateKind::Sdca,
+        };
         let update = self.update.unwrap_or(suited);
         if update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
             return Err(Error::Usage(
-                "--step-size and --schedule are for sgd and adagrad; sdca's steps are exact: leave them out, or add --update sgd"
+                "--step-size and --schedule are for steps on gradients; sdca's steps are exact: leave them out, or add --update sgd"
                     .into(),
             ));
         }
         let sharing = self.memory.unwrap_or(Sharing::Replicated);
         let usual = Choice::new(strategy, update);
-        let choice =
-            Choice { sharing, batch: self.batch.unwrap_or(usual.batch), seed: self.seed, delays: self.delay.clone(), ..usual };
+        let average_every = match self.average_every {
+            None => usual.average_every,
+            Some(AverageEvery::Epochs(epochs)) => Some(epochs),
+            Some(AverageEvery::Never) => None,
+        };
+        let batch = self.batch.unwrap_or(usual.batch);
+        let choice = Choice { sharing, batch, average_every, seed: self.seed, delays: self.delay.clone(), ..usual };
 
         // A target for the objective replaces the usual gap; both can be asked.
         let gap = self.gap.or(if self.target_objective.is_some() { None } else { Some(GAP) }).filter(|&gap| gap > 0.0);

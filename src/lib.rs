@@ -18,7 +18,7 @@
 //! | [`loss`], [`penalty`] | what does one example cost, and what do large weights? |
 //! | [`problem`] | data + loss + penalty: objective, gradient, duality gap, in f64. |
 //! | [`weights`] | how are the weights read and changed? Plain, wild, atomic, replicated. |
-//! | [`update`] | what does one example change? sgd, adagrad, sdca. |
+//! | [`update`] | what does one example change? sgd, adagrad, saga, svrg, sdca. |
 //! | [`strategy`] | how do workers share the weights? One file each. |
 //! | [`eval`] | how good are scores? |
 //! | [`model`] | weights in the user's numbering, and their file. |

@@ -218,9 +218,19 @@ fn objective_gradient_and_gap_are_the_same_with_any_number_of_threads() {
 fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64, h: f64) -> (Vec<f64>, Vec<f64>) {
     let (n, d, Penalty { l2, l1 }) = (data.n_rows(), data.n_features(), problem.penalty());
     let (mut w, mut squares, mut a) = (vec![0.0; d], vec![0.0; d], vec![0.0; n]);
+    let (mut s, mut average) = (vec![0.0; n], vec![0.0; d]);
     let mut rests = vec![1u64; n];
     let mut order = Order::new(data, choice.seed);
     for epoch in 0..epochs {
+        // SAGA begins with the derivatives at the first weights; SVRG takes a snapshot in every second epoch.
+        if (choice.update == UpdateKind::Saga && epoch == 0) || (choice.update == UpdateKind::Svrg && epoch % 2 == 0) {
+            average.fill(0.0);
+            for i in 0..n {
+                let score: f64 = data.row(i).iter().map(|(j, x)| w[j] * f64::from(x)).sum();
+                s[i] = problem.loss().derivative(score, f64::from(problem.targets()[i]));
+                data.row(i).iter().for_each(|(j, x)| average[j] += s[i] * f64::from(x) / n as f64);
+            }
+        }
         order.shuffle(epoch, |i| !(epoch + i as u64).is_multiple_of(rests[i]));
         for i in order.visits(0..order.n_visits()).map(|visit| visit.row) {
             let (row, y) = (data.row(i), f64::from(problem.targets()[i]));
@@ -239,7 +249,14 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
             }
             let slope = problem.loss().derivative(score, y);
             for (j, x) in row.iter() {
-                let gradient = slope * f64::from(x);
+                let rarity = n as f64 / f64::from(data.counts()[j]);
+                let mut gradient = slope * f64::from(x);
+                if [UpdateKind::Saga, UpdateKind::Svrg].contains(&choice.update) {
+                    gradient = (slope - s[i]) * f64::from(x) + rarity * average[j];
+                }
+                if choice.update == UpdateKind::Saga {
+                    average[j] += (slope - s[i]) * f64::from(x) / n as f64;
+                }
                 let mut step = h;
                 if choice.update == UpdateKind::Adagrad {
                     squares[j] += gradient * gradient;
@@ -248,11 +265,14 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
                     }
                     step = h / f64::sqrt(squares[j]);
                 }
-                let strength = step * (n as f64 / f64::from(data.counts()[j]));
+                let strength = step * rarity;
                 let moved: f64 = w[j] - step * gradient;
                 let kept = (moved.abs() - strength * l1).max(0.0) / (1.0 + strength * l2);
                 let target = if moved > 0.0 { kept } else { -kept };
                 w[j] += target - w[j];
+            }
+            if choice.update == UpdateKind::Saga {
+                s[i] = slope;
             }
         }
     }

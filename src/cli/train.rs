@@ -39,7 +39,7 @@ pub struct Train {
     /// How workers share the weights.
     #[arg(long, default_value = StrategyKind::Hogwild.name(), value_parser = one_of(StrategyKind::ALL, |kind| kind.name()))]
     strategy: StrategyKind,
-    /// What one example changes [default: sdca; sgd for minibatch]; coordinate has a step of its own.
+    /// What one example changes [default: sdca; sgd for minibatch and averaging]; coordinate has a step of its own.
     #[arg(long, value_parser = one_of(UpdateKind::ALL, |kind| kind.name()))]
     update: Option<UpdateKind>,
     /// What hogwild's workers share [default: replicated].
@@ -51,10 +51,10 @@ pub struct Train {
     /// Leave the workers to the operating system's scheduler.
     #[arg(long)]
     no_pin: bool,
-    /// First step size of sgd and adagrad [default: from the data]; of coordinate, a share of the safe step [default: 1].
+    /// First step size, of every update but sdca [default: from the data]; of coordinate, a share of the safe step [default: 1].
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     step_size: Option<f64>,
-    /// How the step size of sgd and adagrad shrinks from epoch to epoch [default: to suit the method and the loss].
+    /// How the step size shrinks from epoch to epoch, of every update but sdca [default: to suit the method and the loss].
     #[arg(long, value_parser = one_of(Schedule::ALL, |kind| kind.name()))]
     schedule: Option<Schedule>,
     /// Rows in a step of minibatch, or all of them [default: 64].
@@ -66,6 +66,9 @@ pub struct Train {
     /// Of minibatch's --threads, the gradients that a step drops: it takes those of the first N of N + B workers.
     #[arg(long, value_name = "B", default_value_t = 0)]
     backup: u16,
+    /// Epochs after which averaging's workers set out from their mean; `never`: each keeps to itself [default: 1].
+    #[arg(long, value_name = "K", value_parser = average_every)]
+    average_every: Option<AverageEvery>,
     /// Slow a worker down: milliseconds before each of its steps, or in every so many of them; `all` for every worker.
     #[arg(long, value_name = "WORKER:MILLISECONDS[:EVERY]", value_parser = delay)]
     delay: Vec<Delay>,
@@ -141,6 +144,20 @@ fn batch(given: &str) -> std::result::Result<usize, String> {
 
 fn compression(given: &str) -> std::result::Result<Compression, String> {
     given.parse()
+}
+
+/// K of averaging.
+#[derive(Clone, Copy)]
+pub enum AverageEvery {
+    Epochs(u64),
+    Never,
+}
+
+/// Reads a number of epochs, or `never`.
+fn average_every(given: &str) -> std::result::Result<AverageEvery, String> {
+    let epochs = || given.parse().ok().filter(|&epochs| epochs > 0).map(AverageEvery::Epochs);
+    let every = if given == "never" { Some(AverageEvery::Never) } else { epochs() };
+    every.ok_or_else(|| "a number of epochs is wanted, 1 or more, or never".to_owned())
 }
 
 /// Takes one of these, by its name.
@@ -240,6 +257,10 @@ impl Train {
         if choice.strategy == StrategyKind::Minibatch {
             all.push(("batch", choice.batch.to_string()));
         }
+        if choice.strategy == StrategyKind::Averaging {
+            all.push(("average-every", choice.average_every.map_or("never".to_owned(), |epochs| epochs.to_string())));
+            all.push(("threads", team.n_workers().to_string()));
+        }
         all.push(("step-size", self.step_size.map_or("from the data".to_owned(), |step_size| step_size.to_string())));
         if choice.strategy == StrategyKind::Minibatch {
             all.push(("compress", choice.compression.map_or("nothing".to_owned(), |compression| compression.to_string())));
@@ -323,8 +344,8 @@ fn too_early<F: Float>(reached: Certificate, settings: &Settings) -> String {
         }
         UpdateKind::Sdca => "more --epochs or --time, a larger --l2 (smaller --c) or features scaled to about 1 help",
         _ if settings.loss.smoothness().is_none() => {
-            "sgd and adagrad cannot certify the hinge's corner, though their objective may be good: use --update sdca, or stop by \
-             --target-objective"
+            "steps on gradients cannot certify the hinge's corner, though their objective may be good: use --update sdca, or stop \
+             by --target-objective"
         }
         _ => "more --epochs, another --step-size, or --update sdca help",
     };

@@ -14,7 +14,12 @@
 //!
 //! makes every merge climb, whatever the number of workers and however hard their features collide. For the hinge it is the
 //! exact line search. (G is bounded from below by sum q d^2/2, which shortens t. What meets in an intercept is not searched;
-//! with l1, C·O is that of u, not of w.) Steps on gradients have no dual to search along and are added as they are.
+//! with l1, C·O is that of u, not of w.)
+//!
+//! Steps on gradients have no dual to search along. Those that shrink are added as they are. Those of saga and svrg do not
+//! shrink: between two merges each of N workers may come as far along the steepest direction as there is to go, and N
+//! such ways added up lead N - 1 times too far, for ever. They are averaged: t = 1/N. What saga and svrg correct by does not
+//! follow from the weights, so nothing else has to be taken back.
 
 use crate::strategy::Job;
 use crate::sync::Float;
@@ -74,10 +79,11 @@ impl<F: Float> Climb<F> {
     }
 }
 
-/// t, where the steps have gained `gain` and their change has met the others'.
-pub fn scale<F: Float, U: Update<F>>(update: &U, gain: f64, met: Meeting) -> F {
+/// t, where the steps have gained `gain`, their change has met the others', and so many workers merge.
+pub fn scale<F: Float, U: Update<F>>(update: &U, gain: f64, met: Meeting, n_workers: usize) -> F {
     match update.dual_curvature() {
         Some(k) if met.length > 0.0 => F::from_f64((0.5 + (gain - k * met.overlap) / (k * met.length)).clamp(0.0, 1.0)),
+        None if U::AVERAGES_MERGES => F::from_f64(1.0 / n_workers as f64),
         _ => F::ONE,
     }
 }

@@ -2,6 +2,7 @@
 //! are woven together; everything else that a strategy must do (draw the order, hand out the weights, go back to a state)
 //! is the same for all and stands here.
 
+mod averaging;
 mod climb;
 mod components;
 mod compression;
@@ -27,9 +28,10 @@ use crate::problem::Problem;
 use crate::strategy::coordinate::coordinate;
 use crate::sync::Float;
 use crate::threads::Team;
-use crate::update::{Adagrad, Estimate, GradientUpdate, Sdca, Sgd, Stochastic, Tables, Update, Visit};
+use crate::update::{Adagrad, Estimate, GradientUpdate, Saga, Sdca, Sgd, Stochastic, Svrg, Tables, Update, Visit};
 use crate::weights::{Memory, Weights};
 
+pub use averaging::Averaging;
 pub use compression::Compression;
 pub use conflict_free::ConflictFree;
 pub use coordinate::Coordinate;
@@ -125,25 +127,19 @@ pub trait Pass<F: Float, U>: Send + Sync {
         None
     }
 
-    /// What it has to tell of the run so far besides the weights, by name, such as bits sent for each step.
-    fn figures(&self) -> Figures {
-        Vec::new()
-    }
-
-    /// What it remembers from epoch to epoch besides the weights, by name: for checkpoints and for going back. Updates have
-    /// tables of other names.
+    /// What the next pass depends on besides the weights and the update's tables, by name.
     fn tables(&self) -> Tables<F> {
         Vec::new()
     }
 
-    /// Whether a table of this name is one of its own.
-    fn owns_table(&self, _name: &str) -> bool {
-        false
+    /// Sets them. Tells whether they fit; if not, nothing is changed.
+    fn set_tables(&mut self, _update: &U, tables: &Tables<F>) -> bool {
+        tables.is_empty()
     }
 
-    /// Sets them, every one that it owns; each is of the right length or the answer is false.
-    fn set_tables(&mut self, _tables: &Tables<F>) -> bool {
-        true
+    /// What it has to tell of the run so far besides the weights, by name, such as bits sent for each step.
+    fn figures(&self) -> Figures {
+        Vec::new()
     }
 
     /// In so many epochs the weights are computed anew from the dual variables, if there are some, so that neither rounding
@@ -209,9 +205,12 @@ pub struct State<F> {
     pub weights: Vec<F>,
     /// The intercept.
     pub intercept: F,
-    /// The update's tables, by name.
+    /// The update's tables, by name, and the pass's.
     pub tables: Tables<F>,
 }
+
+/// The names of a pass's tables begin so in a state.
+const OF_PASS: &str = "pass.";
 
 /// A pass with all it needs to be a strategy.
 struct Run<F: Float, U, P: Pass<F, U>> {
@@ -228,7 +227,7 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         if self.epoch > 0 && self.epoch.is_multiple_of(self.pass.repair_epochs(team.n_workers())) {
             self.repair(problem, team);
         }
-        self.update.begin_epoch(problem, team, &mut self.memory);
+        self.update.begin_epoch(self.epoch, problem, team, &mut self.memory);
         self.watch.begin_epoch(team.n_workers());
         self.order.shuffle(self.epoch, |i| self.update.rests(self.epoch, i));
         let job = Job { problem, team, order: &self.order, watch: &self.watch };
@@ -276,16 +275,19 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
     fn state(&self) -> State<F> {
         let (weights, intercept) = self.memory.load();
         let mut tables = self.update.tables();
-        tables.extend(self.pass.tables());
+        tables.extend(self.pass.tables().into_iter().map(|(name, table)| (format!("{OF_PASS}{name}"), table)));
         State { epoch: self.epoch, weights, intercept, tables }
     }
 
     fn restore(&mut self, state: &State<F>) -> Result<()> {
         let other = || Error::Data("the saved state is that of another problem or update".into());
-        let (own, updates): (Tables<F>, Tables<F>) =
-            state.tables.iter().cloned().partition(|(name, _)| self.pass.owns_table(name));
-        let fits = state.weights.len() == self.memory.load().0.len();
-        if !fits || !self.update.set_tables(&updates) || !self.pass.set_tables(&own) {
+        let (of_pass, of_update): (Tables<F>, Tables<F>) =
+            state.tables.iter().cloned().partition(|(name, _)| name.starts_with(OF_PASS));
+        let of_pass = of_pass.into_iter().map(|(name, table)| (name[OF_PASS.len()..].to_owned(), table)).collect();
+        if state.weights.len() != self.memory.load().0.len()
+            || !self.update.set_tables(&of_update)
+            || !self.pass.set_tables(&self.update, &of_pass)
+        {
             return Err(other());
         }
         self.memory.store(&state.weights, state.intercept);
@@ -339,6 +341,8 @@ named! {
         ConflictFree = "conflict_free",
         /// One step on the mean gradient of a batch.
         Minibatch = "minibatch",
+        /// Each worker steps on weights of its own, and they are averaged.
+        Averaging = "averaging",
         /// Features side by side instead of rows: Shotgun.
         Coordinate = "coordinate",
     }
@@ -359,6 +363,10 @@ named! {
         Sgd = "sgd",
         /// AdaGrad.
         Adagrad = "adagrad",
+        /// Gradients corrected by those of each row's last visit: SAGA.
+        Saga = "saga",
+        /// Gradients corrected by those at a snapshot: SVRG.
+        Svrg = "svrg",
     }
 }
 named! {
@@ -388,6 +396,9 @@ pub struct Choice {
     pub compression: Option<Compression>,
     /// How many of a batch's gradients, the last to arrive, minibatch's step does not wait for.
     pub backup: usize,
+    /// Every so many epochs averaging's workers set out from their mean; never if `None`, and then each has the same rows in
+    /// every epoch.
+    pub average_every: Option<u64>,
     /// Decides the order of the rows in every epoch.
     pub seed: u64,
     /// Workers that are slowed down on purpose.
@@ -399,7 +410,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// This method with the usual settings: replicated memory, batches of 64, seed 0.
+    /// This method with the usual settings: replicated memory, batches of 64, averages after every epoch, seed 0.
     pub fn new(strategy: StrategyKind, update: UpdateKind) -> Self {
         let (sharing, delays) = (Sharing::Replicated, Vec::new());
         Self {
@@ -409,6 +420,7 @@ impl Choice {
             batch: 64,
             compression: None,
             backup: 0,
+            average_every: Some(1),
             seed: 0,
             delays,
             probes: false,
@@ -429,7 +441,9 @@ impl Choice {
         let name = match (self.strategy, self.sharing, self.update) {
             _ if !self.deterministic => return Ok(()),
             (StrategyKind::Minibatch, ..) if self.backup > 0 => "--backup".to_owned(),
-            (StrategyKind::Sequential | StrategyKind::Minibatch | StrategyKind::ConflictFree, ..) => return Ok(()),
+            (StrategyKind::Sequential | StrategyKind::Minibatch | StrategyKind::Averaging | StrategyKind::ConflictFree, ..) => {
+                return Ok(());
+            }
             (StrategyKind::Hogwild, Sharing::Replicated, UpdateKind::Sdca | UpdateKind::Sgd) => return Ok(()),
             (StrategyKind::Hogwild, Sharing::Replicated, update) => {
                 return Err(Error::Usage(format!(
@@ -468,6 +482,8 @@ pub fn build<F: Float>(problem: &Problem, choice: &Choice) -> Result<Box<dyn Str
         UpdateKind::Sdca => any(problem, choice, Sdca::new(problem)?),
         UpdateKind::Sgd => gradient(problem, choice, Sgd::new(problem)),
         UpdateKind::Adagrad => gradient(problem, choice, Adagrad::new(problem)),
+        UpdateKind::Saga => any(problem, choice, Saga::new(problem)),
+        UpdateKind::Svrg => any(problem, choice, Svrg::new(problem)),
     }
 }
 
@@ -483,6 +499,7 @@ fn gradient<F: Float, U: GradientUpdate<F> + 'static>(
             Ok(run(problem, choice, update, ParameterServer::new(problem, choice.batch, compression, choice.backup)?))
         }
         StrategyKind::Minibatch => Ok(run(problem, choice, update, Minibatch::new(problem, choice.batch)?)),
+        StrategyKind::Averaging => Ok(run(problem, choice, update, Averaging::new(choice.average_every, choice.seed)?)),
         _ => any(problem, choice, update),
     }
 }
@@ -504,7 +521,15 @@ fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, upd
         StrategyKind::Minibatch => {
             let name = choice.update.name();
             return Err(Error::Usage(format!(
-                "minibatch takes steps on gradients, and {name} has none; use --update sgd or adagrad, or --strategy hogwild"
+                "minibatch takes one step on the gradients of a batch, and {name} steps on single rows; use --update sgd or \
+                 adagrad, or --strategy hogwild"
+            )));
+        }
+        StrategyKind::Averaging => {
+            let name = choice.update.name();
+            return Err(Error::Usage(format!(
+                "averaging gives every worker an update of its own, and {name}'s numbers for the rows belong to one vector; \
+                 use --update sgd or adagrad, or --strategy hogwild"
             )));
         }
     })

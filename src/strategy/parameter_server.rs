@@ -193,11 +193,7 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for ParameterServer<
         self.workers.iter().enumerate().filter_map(owed).collect()
     }
 
-    fn owns_table(&self, name: &str) -> bool {
-        name.starts_with(OWED)
-    }
-
-    fn set_tables(&mut self, tables: &Tables<F>) -> bool {
+    fn set_tables(&mut self, _update: &Stochastic<G>, tables: &Tables<F>) -> bool {
         let wanted =
             |(k, (name, owed)): (usize, &(String, Vec<F>))| *name == format!("{OWED}{k}") && owed.len() == self.n_features;
         if !tables.iter().enumerate().all(wanted) || !(tables.is_empty() || self.remembers()) {
@@ -456,10 +452,17 @@ mod tests {
         fn tables(&self) -> Vec<(&'static str, &[<f64 as Float>::Cell])> {
             vec![("wrong", &self.wrong)]
         }
+        fn another(&self) -> Self {
+            counting_update()
+        }
+    }
+
+    fn counting_update() -> Counting {
+        Counting { rarities: vec![1.0], wrong: vec![Cell::new(0.0)] }
     }
 
     fn counting(problem: &Problem, batch: usize, compression: Compression, choice: &Choice) -> Box<dyn Strategy<f64>> {
-        let update = Counting { rarities: vec![1.0], wrong: vec![Cell::new(0.0)] };
+        let update = counting_update();
         let pass = ParameterServer::<f64>::new(problem, batch, compression, choice.backup).expect("a batch");
         run(problem, choice, Stochastic(update), pass)
     }
@@ -544,7 +547,7 @@ mod tests {
             let owed = |k: usize, owed: f64| (format!("{OWED}{k}"), vec![owed]);
             let tables = |server: &ParameterServer<f64>| Pass::<f64, Stochastic<Counting>>::tables(server);
             let set = |server: &mut ParameterServer<f64>, tables: &Tables<f64>| {
-                Pass::<f64, Stochastic<Counting>>::set_tables(server, tables)
+                Pass::<f64, Stochastic<Counting>>::set_tables(server, &Stochastic(counting_update()), tables)
             };
             assert!(set(&mut server, &vec![owed(0, 1.0), owed(1, 2.0), owed(2, 4.0)]));
             server.engage(2);

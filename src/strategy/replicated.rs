@@ -79,7 +79,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
             let ticket = Ticket::new(places.len().div_ceil(rows));
             team.share(size, |worker| {
                 let mut replica = replicas[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let mut worker = Worker::new(job, worker, update, shared, &mut replica, *n_head);
+                let mut worker = Worker::new(job, worker, update, shared, &mut replica, *n_head, size);
                 while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
                     let start = places.start + chunk * rows;
                     worker.work(start..(start + rows).min(places.end), step_size);
@@ -122,6 +122,8 @@ struct Worker<'a, F: Float, U> {
     shared: &'a Replicated<F>,
     replica: &'a mut Replica<F>,
     n_head: usize,
+    /// How many are at work.
+    n_workers: usize,
     climb: Climb<F>,
 }
 
@@ -133,10 +135,11 @@ impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
         shared: &'a Replicated<F>,
         replica: &'a mut Replica<F>,
         n_head: usize,
+        n_workers: usize,
     ) -> Self {
         shared.refresh(replica);
         job.watch.merged(number);
-        Self { job, number, update, shared, replica, n_head, climb: Climb::default() }
+        Self { job, number, update, shared, replica, n_head, n_workers, climb: Climb::default() }
     }
 
     fn work(&mut self, places: Range<usize>, step_size: F) {
@@ -152,8 +155,8 @@ impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
 
     /// Merges, if nobody else is at it or `wait` is asked for.
     fn merge(&mut self, wait: bool) {
-        let Self { job, number, update, shared, replica, n_head, climb } = self;
-        let Some(scale) = shared.merge(replica, wait, |met| scale(*update, climb.gain(), met)) else { return };
+        let Self { job, number, update, shared, replica, n_head, n_workers, climb } = self;
+        let Some(scale) = shared.merge(replica, wait, |met| scale(*update, climb.gain(), met, *n_workers)) else { return };
         job.watch.merged(*number);
         let intercept = Cell::new(F::ZERO);
         shared.with_intercept(&intercept, || {

@@ -193,7 +193,7 @@ fn searched<F: Float, U: Update<F>>(update: &U, tallies: &[Mutex<Tally>]) -> Vec
         let row = &products[k * (k + 1) / 2..][..=k];
         let overlap: f64 = scales.iter().zip(row).map(|(t, product)| t.to_f64() * product).sum();
         let met = Meeting { overlap, length: row[k] };
-        scales.push(if overlap == 0.0 { F::ONE } else { scale(update, gain, met) });
+        scales.push(if overlap == 0.0 { F::ONE } else { scale(update, gain, met, n) });
     }
     scales
 }

@@ -1,4 +1,4 @@
-//! How long are the steps of sgd and adagrad, and how do they shrink?
+//! How long are the steps on gradients, and how do they shrink?
 //!
 //! A step on the mean gradient of B rows is safe up to about 1/L with
 //!
@@ -21,9 +21,14 @@
 //!
 //! With max(s, 1) lambda, four times shorter for the logistic loss, the large batches take four times the epochs; a quarter
 //! of h(1) takes twice as many, and four times h(1) is no better.
+//! saga and svrg, whose steps need not shrink, must be safe on every row: theirs is 1 / (3 s max |x_i|^2), that of the SAGA
+//! paper. Where the loss has a corner no correction vanishes, and they shrink as sgd's.
 
 use crate::problem::Problem;
 use crate::strategy::{Choice, StrategyKind, UpdateKind};
+
+/// The 3 of saga's and svrg's steps.
+const CORRECTED: f64 = 3.0;
 
 /// How the step size shrinks from epoch to epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +73,7 @@ impl StepSize {
     pub fn new(problem: &Problem, choice: &Choice, first: Option<f64>, schedule: Option<Schedule>) -> Self {
         let batch = if choice.strategy == StrategyKind::Minibatch { choice.batch.min(problem.n_rows()) } else { 1 };
         let (has_corner, l2) = (problem.loss().smoothness().is_none(), problem.penalty().l2);
+        let falling = if l2 > 0.0 { Schedule::Decay } else { Schedule::InverseSqrt };
         let (suited, shrinking) = match choice.update {
             _ if choice.strategy.has_own_step() => (1.0, Schedule::Constant),
             UpdateKind::Sdca => (1.0, Schedule::Constant),
@@ -75,7 +81,10 @@ impl StepSize {
             UpdateKind::Adagrad => (0.3, Schedule::Constant),
             UpdateKind::Sgd => {
                 let suited = if first.is_none() { safe_step(problem, batch) } else { 1.0 };
-                (suited, if l2 > 0.0 { Schedule::Decay } else { Schedule::InverseSqrt })
+                (suited, falling)
+            }
+            UpdateKind::Saga | UpdateKind::Svrg => {
+                (corrected_step(problem), if has_corner { falling } else { Schedule::Constant })
             }
         };
         let l2_steps = l2 * problem.n_rows().div_ceil(batch) as f64;
@@ -102,6 +111,13 @@ fn safe_step(problem: &Problem, batch: usize) -> f64 {
     let smoothness = problem.loss().smoothness().unwrap_or(1.0);
     let curvature = smoothness * lambda + smoothness.max(1.0) * mean / batch as f64;
     if curvature > 0.0 { 1.0 / curvature } else { 1.0 }
+}
+
+/// 1 / (3 s max |x_i|^2).
+fn corrected_step(problem: &Problem) -> f64 {
+    let largest = problem.squared_norms().iter().fold(0.0, |largest: f64, &norm| largest.max(norm.into()));
+    let curvature = problem.loss().smoothness().unwrap_or(1.0) * largest;
+    if curvature > 0.0 { 1.0 / (CORRECTED * curvature) } else { 1.0 }
 }
 
 /// Of X'X/n, by the power method. The steps are few: what is wanted is a size, not digits.

@@ -63,4 +63,8 @@ impl<F: Float> GradientUpdate<F> for Adagrad<F> {
     fn tables(&self) -> Vec<(&'static str, &[F::Cell])> {
         vec![("squares", &self.squares)]
     }
+
+    fn another(&self) -> Self {
+        Self { rarities: self.rarities.clone(), squares: zeros::<F>(self.squares.len()), ..*self }
+    }
 }

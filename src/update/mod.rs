@@ -4,8 +4,11 @@
 //! How the steps of many workers are woven together is the business of [`crate::strategy`].
 
 mod adagrad;
+mod correction;
+mod saga;
 mod sdca;
 mod sgd;
+mod svrg;
 
 use crate::penalty::soft;
 use crate::problem::Problem;
@@ -14,14 +17,16 @@ use crate::threads::Team;
 use crate::weights::{Memory, Weights};
 
 pub use adagrad::Adagrad;
+pub use saga::Saga;
 pub use sdca::Sdca;
 pub use sgd::Sgd;
+pub use svrg::Svrg;
 
 /// What an update remembers, by name.
 pub type Tables<F> = Vec<(String, Vec<F>)>;
 
 /// The tables of these names and lengths, if all are there.
-fn find_tables<'a, F, const N: usize>(tables: &'a Tables<F>, wanted: [(&str, usize); N]) -> Option<[&'a [F]; N]> {
+pub(crate) fn find_tables<'a, F, const N: usize>(tables: &'a Tables<F>, wanted: [(&str, usize); N]) -> Option<[&'a [F]; N]> {
     let find = |(name, n)| tables.iter().find(|table| table.0 == name && table.1.len() == n).map(|table| table.1.as_slice());
     let found: Vec<&[F]> = wanted.into_iter().filter_map(find).collect();
     found.try_into().ok()
@@ -47,8 +52,8 @@ pub struct Estimate {
 
 /// A step on one example. It may be called from many workers at once.
 pub trait Update<F: Float>: Send + Sync {
-    /// Called before each epoch, every worker idle; parallel on the team.
-    fn begin_epoch(&mut self, _problem: &Problem, _team: &Team, _memory: &mut dyn Memory<F>) {}
+    /// Called before each epoch (the first is 0), every worker idle; parallel on the team.
+    fn begin_epoch(&mut self, _epoch: u64, _problem: &Problem, _team: &Team, _memory: &mut dyn Memory<F>) {}
 
     /// Whether row i may be left out of this epoch: its last visits have changed nothing.
     fn rests(&self, _epoch: u64, _i: usize) -> bool {
@@ -89,6 +94,10 @@ pub trait Update<F: Float>: Send + Sync {
     fn dual_curvature(&self) -> Option<f64> {
         None
     }
+
+    /// Whether its steps stay long to the end, so that what workers have changed on copies of their own must be averaged when
+    /// they merge: added up, it would lead too far.
+    const AVERAGES_MERGES: bool = false;
 
     /// By how much at least n D(a) rises when a_i changes by its best step, or a part of it.
     fn gain(&self, _i: usize, _change: F) -> f64 {
@@ -138,6 +147,11 @@ pub trait GradientUpdate<F: Float>: Send + Sync {
 
     /// Its tables, by name.
     fn tables(&self) -> Vec<(&'static str, &[F::Cell])>;
+
+    /// One for the same problem that has seen nothing yet: for a worker of its own.
+    fn another(&self) -> Self
+    where
+        Self: Sized;
 }
 
 /// The step on one example: that of a [`GradientUpdate`] on a batch of one.

@@ -146,7 +146,7 @@ impl<F: Float> Sdca<F> {
 
 impl<F: Float> Update<F> for Sdca<F> {
     /// The centres follow: c becomes w, and u and b are computed anew around them.
-    fn begin_epoch(&mut self, _problem: &Problem, _team: &Team, memory: &mut dyn Memory<F>) {
+    fn begin_epoch(&mut self, _epoch: u64, _problem: &Problem, _team: &Team, memory: &mut dyn Memory<F>) {
         if self.intercept_scale == 0.0 && self.centre.is_empty() {
             return;
         }

@@ -18,6 +18,7 @@ use crate::update::{GradientUpdate, prox};
 const INTERCEPT_SHARE: f64 = 0.01;
 
 /// Plain stochastic (sub)gradient steps.
+#[derive(Clone)]
 pub struct Sgd<F> {
     rarities: Vec<F>,
     l2: F,
@@ -50,5 +51,9 @@ impl<F: Float> GradientUpdate<F> for Sgd<F> {
 
     fn tables(&self) -> Vec<(&'static str, &[F::Cell])> {
         Vec::new()
+    }
+
+    fn another(&self) -> Self {
+        self.clone()
     }
 }

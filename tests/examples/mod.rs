@@ -84,8 +84,14 @@ pub fn crosses() -> Vec<Choice> {
             continue;
         }
         for &update in UpdateKind::ALL {
-            if (strategy, update) != (StrategyKind::Minibatch, UpdateKind::Sdca) {
-                all.push(choice(strategy, update));
+            // Some strategies serve only updates whose steps are functions of a gradient.
+            let on_gradients = [StrategyKind::Minibatch, StrategyKind::Averaging].contains(&strategy);
+            if on_gradients && ![UpdateKind::Sgd, UpdateKind::Adagrad].contains(&update) {
+                continue;
+            }
+            all.push(choice(strategy, update));
+            if strategy == StrategyKind::Averaging {
+                all.extend([Some(3), None].map(|average_every| Choice { average_every, ..choice(strategy, update) }));
             }
             if strategy == StrategyKind::Minibatch && update != UpdateKind::Sdca {
                 all.push(Choice { compression: Some(Compression::Whole), ..choice(strategy, update) });

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Train;
+use super::{AverageEvery, Train};
 use crate::cli::objective::suggested_loss;
 use crate::cli::refuse_overwriting;
 use crate::data::Dataset;
@@ -71,6 +71,10 @@ impl Train {
                 return usage("--step-size of coordinate is a share of the safe step: above 0 and at most 1 is wanted");
             }
         }
+        if self.average_every.is_some() && self.strategy != StrategyKind::Averaging {
+            let name = self.strategy.name();
+            return usage(&format!("--average-every is for --strategy averaging; {name}'s workers share one vector"));
+        }
         if sequential && self.threads.is_some_and(|n| n > 1) {
             return usage("--strategy sequential has one worker; leave --threads out, or use --strategy hogwild");
         }
@@ -103,13 +107,20 @@ impl Train {
 
     /// The method that is asked for.
     fn choice(&self, n_workers: usize) -> Choice {
-        let gradient = self.strategy == StrategyKind::Minibatch || self.strategy.has_own_step();
-        let suited = if gradient { UpdateKind::Sgd } else { UpdateKind::Sdca };
+        let suited = match self.strategy {
+            StrategyKind::Minibatch | StrategyKind::Averaging | StrategyKind::Coordinate => UpdateKind::Sgd,
+            _ => UpdateKind::Sdca,
+        };
         let usual = Choice::new(self.strategy, self.update.unwrap_or(suited));
         Choice {
             sharing: self.memory.unwrap_or(usual.sharing),
             batch: self.batch.unwrap_or(usual.batch),
             seed: self.seed,
+            average_every: match self.average_every {
+                None => usual.average_every,
+                Some(AverageEvery::Epochs(epochs)) => Some(epochs),
+                Some(AverageEvery::Never) => None,
+            },
             compression: self.compress,
             backup: usize::from(self.backup),
             delays: self.delay.clone(),
@@ -125,7 +136,7 @@ impl Train {
         let choice = self.choice(n_workers);
         if choice.update == UpdateKind::Sdca && (self.step_size.is_some() || self.schedule.is_some()) {
             return Err(Error::Usage(
-                "--step-size and --schedule are for sgd and adagrad; sdca's steps are exact: leave them out, or add --update sgd"
+                "--step-size and --schedule are for steps on gradients; sdca's steps are exact: leave them out, or add --update sgd"
                     .into(),
             ));
         }

@@ -198,12 +198,15 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for ParameterServer<
     }
 
     fn set_tables(&mut self, tables: &Tables<F>) -> bool {
-        let wanted =
-            |(k, (name, owed)): (usize, &(String, Vec<F>))| *name == format!("{OWED}{k}") && owed.len() == self.n_features;
-        if !tables.iter().enumerate().all(wanted) || !(tables.is_empty() || self.remembers()) {
+        let find = |k: usize| {
+            let name = format!("{OWED}{k}");
+            tables.iter().find(|table| table.0 == name && table.1.len() == self.n_features)
+        };
+        let Some(found) = (0..tables.len()).map(find).collect::<Option<Vec<_>>>() else { return false };
+        if !found.is_empty() && !self.remembers() {
             return false;
         }
-        self.workers = tables.iter().map(|(_, owed)| self.worker(Some(Debt::of(owed)))).collect();
+        self.workers = found.into_iter().map(|(_, owed)| self.worker(Some(Debt::of(owed)))).collect();
         true
     }
 }

@@ -17,6 +17,8 @@
 //! of a batch that is dealt to N + B workers the step takes the first N gradients and does not wait for the rest. A message
 //! carries the number of its step, and one whose step is over is dropped; a worker who is still at it stops at the next row
 //! and joins the step of the day. Shares go round from step to step, so that a slow worker's rows are not always the same.
+//! What is dropped is no fair sample: short rows are done first. Steps are noisier, and a run may stay a little beside the
+//! optimum (0.1 % of it has been seen with half of the gradients dropped).
 //!
 //! There is no server of its own: whoever brings the last gradient that is waited for takes the step. Gradients are added in
 //! the order of the workers, so that without backup workers a run is the same every time for a given number of workers.
@@ -194,12 +196,15 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for ParameterServer<
     }
 
     fn set_tables(&mut self, _update: &Stochastic<G>, tables: &Tables<F>) -> bool {
-        let wanted =
-            |(k, (name, owed)): (usize, &(String, Vec<F>))| *name == format!("{OWED}{k}") && owed.len() == self.n_features;
-        if !tables.iter().enumerate().all(wanted) || !(tables.is_empty() || self.remembers()) {
+        let find = |k: usize| {
+            let name = format!("{OWED}{k}");
+            tables.iter().find(|table| table.0 == name && table.1.len() == self.n_features)
+        };
+        let Some(found) = (0..tables.len()).map(find).collect::<Option<Vec<_>>>() else { return false };
+        if !found.is_empty() && !self.remembers() {
             return false;
         }
-        self.workers = tables.iter().map(|(_, owed)| self.worker(Some(Debt::of(owed)))).collect();
+        self.workers = found.into_iter().map(|(_, owed)| self.worker(Some(Debt::of(owed)))).collect();
         true
     }
 }

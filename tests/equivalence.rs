@@ -225,10 +225,10 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
         // SAGA begins with the derivatives at the first weights; SVRG takes a snapshot in every second epoch.
         if (choice.update == UpdateKind::Saga && epoch == 0) || (choice.update == UpdateKind::Svrg && epoch % 2 == 0) {
             average.fill(0.0);
-            for i in 0..n {
+            for (i, s_i) in s.iter_mut().enumerate() {
                 let score: f64 = data.row(i).iter().map(|(j, x)| w[j] * f64::from(x)).sum();
-                s[i] = problem.loss().derivative(score, f64::from(problem.targets()[i]));
-                data.row(i).iter().for_each(|(j, x)| average[j] += s[i] * f64::from(x) / n as f64);
+                *s_i = problem.loss().derivative(score, f64::from(problem.targets()[i]));
+                data.row(i).iter().for_each(|(j, x)| average[j] += *s_i * f64::from(x) / n as f64);
             }
         }
         order.shuffle(epoch, |i| !(epoch + i as u64).is_multiple_of(rests[i]));

@@ -87,18 +87,23 @@ pub fn usual_methods() -> Vec<Method> {
     let mut all = Vec::new();
     for &update in UpdateKind::ALL {
         all.push(Method::new(StrategyKind::Sequential, update));
-        for &sharing in Sharing::ALL {
-            all.push(Method { sharing, ..Method::new(StrategyKind::Hogwild, update) });
-        }
+        all.extend(Sharing::ALL.iter().map(|&sharing| Method::hogwild(sharing, update)));
     }
     let others = StrategyKind::ALL.iter().filter(|kind| !matches!(kind, StrategyKind::Hogwild | StrategyKind::Sequential));
     all.extend(others.map(|&strategy| Method::new(strategy, UpdateKind::Sgd)));
-    all.push(Method { batch: usize::MAX, ..Method::new(StrategyKind::Minibatch, UpdateKind::Sgd) });
+    let more = [
+        "hogwild:deterministic+sdca",
+        "conflict_free+sdca",
+        "minibatch:all+sgd",
+        "minibatch:qsgd:16+sgd",
+        "minibatch:topk:100+sgd",
+    ];
+    all.extend(more.iter().chain(&["averaging:never+sgd"]).filter_map(|name| name.parse().ok()));
     all
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Task {
     Tune(Method, usize),
     Run(Method, usize, u64),
@@ -109,7 +114,7 @@ enum Task {
 
 impl Task {
     /// What it is called, and what tasks take about as long.
-    fn name(self) -> String {
+    fn name(&self) -> String {
         match self {
             Self::Tune(method, threads) => format!("choosing the step size of {method} at {threads} threads"),
             Self::Run(method, threads, _) => format!("{method} at {threads} threads"),
@@ -142,7 +147,7 @@ pub fn experiment(
     };
     let methods = possible(problem, asked, &mut results);
     let tasks = tasks(&methods, teams, asked.seeds);
-    for (done, &task) in tasks.iter().enumerate() {
+    for (done, task) in tasks.iter().enumerate() {
         if is_done(task, &results) {
             continue;
         }
@@ -275,9 +280,9 @@ fn warnings(machine: &Machine, teams: &[Team]) -> Vec<String> {
 /// The methods that exist for this problem; the results say why others do not.
 fn possible(problem: &Problem, asked: &Asked, results: &mut Results) -> Vec<Method> {
     let mut methods = Vec::new();
-    for &method in &asked.methods {
+    for method in &asked.methods {
         match strategy::build::<f32>(problem, &method.choice(0)) {
-            Ok(_) => methods.push(method),
+            Ok(_) => methods.push(method.clone()),
             Err(error) => {
                 let left_out = format!("{method} is left out: {error}.");
                 if !results.warnings.contains(&left_out) {
@@ -297,19 +302,19 @@ fn possible(problem: &Problem, asked: &Asked, results: &mut Results) -> Vec<Meth
 }
 
 fn tasks(methods: &[Method], teams: &[Team], seeds: u64) -> Vec<Task> {
-    let crosses = |method: Method| {
-        let teams = teams.iter().map(Team::n_workers);
-        teams.filter(move |&n| n == 1 || method.strategy != StrategyKind::Sequential).map(move |n| (method, n))
-    };
-    let crosses: Vec<(Method, usize)> = methods.iter().flat_map(|&method| crosses(method)).collect();
+    let mut crosses = Vec::new();
+    for method in methods {
+        let sizes = teams.iter().map(Team::n_workers);
+        crosses.extend(sizes.filter(|&n| n == 1 || method.strategy() != StrategyKind::Sequential).map(|n| (method.clone(), n)));
+    }
     let mut tasks: Vec<Task> = teams.iter().map(|team| Task::Contention(team.n_workers())).collect();
     tasks.push(Task::ProbeCost);
     for seed in 0..seeds {
-        for &(method, threads) in &crosses {
+        for (method, threads) in crosses.iter().cloned() {
             if seed == 0 && method.has_step_size() {
-                tasks.push(Task::Tune(method, threads));
+                tasks.push(Task::Tune(method.clone(), threads));
             }
-            tasks.push(Task::Run(method, threads, seed));
+            tasks.push(Task::Run(method.clone(), threads, seed));
             if seed == 0 && threads > 1 {
                 tasks.push(Task::Probe(method, threads));
             }
@@ -318,20 +323,20 @@ fn tasks(methods: &[Method], teams: &[Team], seeds: u64) -> Vec<Task> {
     tasks
 }
 
-fn is_done(task: Task, results: &Results) -> bool {
-    let run = |method: Method, threads: usize, seed: u64| {
+fn is_done(task: &Task, results: &Results) -> bool {
+    let run = |method: &Method, threads: usize, seed: u64| {
         results.runs.iter().find(|run| run.method == method.to_string() && run.threads == threads && run.seed == seed)
     };
-    match task {
-        Task::Tune(method, threads) => tuned(results, method, threads).is_some(),
-        Task::Run(method, threads, seed) => run(method, threads, seed).is_some(),
-        Task::Probe(method, threads) => run(method, threads, 0).is_some_and(|run| run.staleness.is_some()),
+    match *task {
+        Task::Tune(ref method, threads) => tuned(results, method, threads).is_some(),
+        Task::Run(ref method, threads, seed) => run(method, threads, seed).is_some(),
+        Task::Probe(ref method, threads) => run(method, threads, 0).is_some_and(|run| run.staleness.is_some()),
         Task::Contention(threads) => results.contention.iter().any(|met| met.threads == threads),
         Task::ProbeCost => results.probe_cost.is_some(),
     }
 }
 
-fn tuned(results: &Results, method: Method, threads: usize) -> Option<&Tuning> {
+fn tuned<'a>(results: &'a Results, method: &Method, threads: usize) -> Option<&'a Tuning> {
     results.tunings.iter().find(|tuning| tuning.method == method.to_string() && tuning.threads == threads)
 }
 
@@ -343,10 +348,10 @@ fn seconds_left(tasks: &[Task], seconds: &BTreeMap<String, Vec<f64>>) -> Option<
     Some(tasks.iter().map(like).sum())
 }
 
-fn perform(task: Task, problem: &Problem, teams: &[Team], results: &mut Results) -> Result<()> {
+fn perform(task: &Task, problem: &Problem, teams: &[Team], results: &mut Results) -> Result<()> {
     let team = |threads: usize| teams.iter().find(|team| team.n_workers() == threads).unwrap_or(&teams[0]);
-    let timing = |results: &Results, method: Method, threads: usize, seed: u64| Timing {
-        method,
+    let timing = |results: &Results, method: &Method, threads: usize, seed: u64| Timing {
+        method: method.clone(),
         seed,
         step_size: tuned(results, method, threads).map(|tuning| tuning.chosen),
         delays: Vec::new(),
@@ -356,21 +361,21 @@ fn perform(task: Task, problem: &Problem, teams: &[Team], results: &mut Results)
         seconds: results.plan.seconds,
         epochs: results.plan.epochs,
     };
-    match task {
+    match *task {
         Task::Contention(threads) => results.contention.push(Contention::of(problem, team(threads))),
         Task::ProbeCost => results.probe_cost = Some(probe_cost(problem, &teams[teams.len() - 1])?),
-        Task::Tune(method, threads) => {
+        Task::Tune(ref method, threads) => {
             let timing = Timing { seconds: TUNING_SHARE * results.plan.seconds, ..timing(results, method, threads, 0) };
             results.tunings.push(tune(&timing, problem, team(threads))?);
         }
-        Task::Run(method, threads, seed) => {
+        Task::Run(ref method, threads, seed) => {
             let run = timing(results, method, threads, seed).run(problem, team(threads))?;
             if results.components.is_none() {
                 results.components = Components::of(&run);
             }
             results.runs.push(run);
         }
-        Task::Probe(method, threads) => {
+        Task::Probe(ref method, threads) => {
             let timing =
                 Timing { probes: true, epochs: PROBED_EPOCHS, epsilons: Vec::new(), ..timing(results, method, threads, 0) };
             let staleness = timing.run(problem, team(threads))?.staleness;
@@ -420,7 +425,7 @@ fn best(grid: &[Trial]) -> Option<usize> {
 
 /// By how much sampling slows an epoch of Hogwild!: epochs with and without it in turn, the ratio of medians less 1.
 fn probe_cost(problem: &Problem, team: &Team) -> Result<f64> {
-    let method = Method { sharing: Sharing::Wild, ..Method::new(StrategyKind::Hogwild, UpdateKind::Sgd) };
+    let method = Method::hogwild(Sharing::Wild, UpdateKind::Sgd);
     let step_size = team.install(|| StepSize::new(problem, &method.choice(0), None, None)).first;
     let build = |probes: bool| strategy::build::<f32>(problem, &Choice { probes, ..method.choice(0) });
     let mut kinds = [build(false)?, build(true)?];

@@ -94,7 +94,7 @@ pub fn study(kind: StudyKind, problem: &Problem, teams: &[Team], asked: &Asked, 
             ("Zipf's exponent of the features", "sequential's time to epsilon over this", bench.skews(problem, &mut results)?)
         }
     };
-    let curves = asked.methods.iter().map(|&method| curve(kind, method, &runs)).collect();
+    let curves = asked.methods.iter().map(|method| curve(kind, method, &runs)).collect();
     results.runs = runs;
     results.study = Some(Study { name: kind.name().into(), varied: varied.into(), measured: measured.into(), curves });
     Ok(results)
@@ -112,8 +112,8 @@ impl Bench<'_> {
     /// The methods, each after the sequential one that it is compared with, and the team of each.
     fn pairs(&self) -> Vec<(Method, &Team)> {
         let mut pairs: Vec<(Method, &Team)> = Vec::new();
-        for &method in &self.asked.methods {
-            for (method, team) in [(method.sequential(), self.one), (method, self.all)] {
+        for method in &self.asked.methods {
+            for (method, team) in [(method.sequential(), self.one), (method.clone(), self.all)] {
                 if !pairs.iter().any(|(other, _)| *other == method) {
                     pairs.push((method, team));
                 }
@@ -133,7 +133,7 @@ impl Bench<'_> {
 
     fn costs(mut self, problem: &Problem, results: &mut Results) -> Result<Vec<Run>> {
         let (pairs, mut runs) =
-            (self.pairs().iter().map(|&(method, team)| (method, team.n_workers())).collect::<Vec<_>>(), Vec::new());
+            (self.pairs().into_iter().map(|(method, team)| (method, team.n_workers())).collect::<Vec<_>>(), Vec::new());
         let (total, started) = (COSTS.len() * pairs.len() * self.asked.seeds as usize, Instant::now());
         for seed in 0..self.asked.seeds {
             for cost in COSTS {
@@ -141,10 +141,10 @@ impl Bench<'_> {
                 let affordable = (seconds / (cost / 1e3 + STEP_SECONDS)) as usize;
                 let part = first_rows(problem, affordable.max(FEWEST_ROWS).min(problem.n_rows()));
                 let part = Problem::new(&part, problem.loss(), problem.penalty(), problem.has_intercept())?;
-                for &(method, n_workers) in &pairs {
+                for (method, n_workers) in pairs.iter().cloned() {
                     Self::says(self.watcher, format!("{method} at {cost} ms a gradient"), (runs.len(), total), started);
                     let team = if n_workers == 1 { self.one } else { self.all };
-                    let run = epoch(&part, team, method, seed, cost)?;
+                    let run = epoch(&part, team, &method, seed, cost)?;
                     if self.cancelled() {
                         return Ok(runs);
                     }
@@ -158,7 +158,7 @@ impl Bench<'_> {
 
     fn skews(mut self, problem: &Problem, results: &mut Results) -> Result<Vec<Run>> {
         let (pairs, mut runs) =
-            (self.pairs().iter().map(|&(method, team)| (method, team.n_workers())).collect::<Vec<_>>(), Vec::new());
+            (self.pairs().into_iter().map(|(method, team)| (method, team.n_workers())).collect::<Vec<_>>(), Vec::new());
         let (total, started) = (EXPONENTS.len() * pairs.len() * self.asked.seeds as usize, Instant::now());
         for zipf in EXPONENTS {
             let data = self.all.install(|| made(zipf))?;
@@ -167,11 +167,11 @@ impl Bench<'_> {
             let (optimum, _) = optimum(&made, self.all)?;
             let mut tunings: Vec<Tuning> = Vec::new();
             for seed in 0..self.asked.seeds {
-                for &(method, n_workers) in &pairs {
+                for (method, n_workers) in pairs.iter().cloned() {
                     Self::says(self.watcher, format!("{method} at Zipf {zipf}"), (runs.len(), total), started);
                     let team = if n_workers == 1 { self.one } else { self.all };
                     let timing = Timing {
-                        method,
+                        method: method.clone(),
                         seed,
                         step_size: None,
                         delays: Vec::new(),
@@ -232,7 +232,7 @@ fn made(zipf: f64) -> Result<Dataset<'static>> {
 }
 
 /// One epoch with every gradient delayed.
-fn epoch(problem: &Problem, team: &Team, method: Method, seed: u64, milliseconds: f64) -> Result<Run> {
+fn epoch(problem: &Problem, team: &Team, method: &Method, seed: u64, milliseconds: f64) -> Result<Run> {
     let delays = match milliseconds {
         0.0 => Vec::new(),
         _ => vec![Delay { worker: None, pause: Duration::from_secs_f64(milliseconds / 1e3), every: 1 }],
@@ -265,7 +265,7 @@ fn epoch(problem: &Problem, team: &Team, method: Method, seed: u64, milliseconds
 }
 
 /// Quartiles, over seeds, of a method's speed over that of its sequential twin.
-fn curve(kind: StudyKind, method: Method, runs: &[Run]) -> Curve {
+fn curve(kind: StudyKind, method: &Method, runs: &[Run]) -> Curve {
     let (name, twin) = (method.to_string(), method.sequential().to_string());
     let speed = |run: &Run| match kind {
         StudyKind::GradientCost => Some(run.updates as f64 / run.train_seconds),
@@ -318,8 +318,8 @@ mod tests {
         let mut runs: Vec<Run> = (0..5).map(|seed| run("sequential+sgd", seed, 8.0)).collect();
         runs.extend([1.0, 2.0, 4.0, 8.0, 16.0].iter().zip(0..).map(|(&seconds, seed)| run("round_robin+sgd", seed, seconds)));
         let method: Method = "round_robin+sgd".parse().expect("a method");
-        assert_eq!(curve(StudyKind::GradientCost, method, &runs).points, [(1.0, 1.0, 2.0, 4.0)]);
-        assert!(curve(StudyKind::Skew, method, &runs).points.is_empty()); // nothing was reached
-        assert_eq!(method.sequential().strategy, StrategyKind::Sequential);
+        assert_eq!(curve(StudyKind::GradientCost, &method, &runs).points, [(1.0, 1.0, 2.0, 4.0)]);
+        assert!(curve(StudyKind::Skew, &method, &runs).points.is_empty()); // nothing was reached
+        assert_eq!(method.sequential().strategy(), StrategyKind::Sequential);
     }
 }

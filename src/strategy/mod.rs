@@ -382,7 +382,7 @@ named! {
 }
 
 /// What to build.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
     /// The strategy.
     pub strategy: StrategyKind,

@@ -165,10 +165,10 @@ fn components(summary: &Summary) -> String {
         _ => "batches fall apart into pieces that workers can share",
     };
     format!(
-        "A batch of {} falls into {} conflict components of {} in the mean, the largest with {} of it: {apart}.",
+        "A batch of {} falls into {} conflict components of {} rows in the mean, the largest with {} of it: {apart}.",
         counted(seen.batch, "row"),
         figure(seen.mean_count),
-        format!("{} rows", figure(seen.mean_rows)),
+        figure(seen.mean_rows),
         percent(seen.largest_share)
     )
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use examples::{after_epochs, choice, crosses, problem, random_rows, ridge, text_like};
 use unfenced::loss::{self, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge, Task};
 use unfenced::strategy::{Choice, Delay, Order, Sharing, Strategy, StrategyKind, UpdateKind};
-use unfenced::sync::Float;
+use unfenced::strategy::Precision;
 use unfenced::{Dataset, Penalty, Problem, Team};
 
-fn one_worker_equals_sequential<F: Float>(loss: &'static dyn Loss, penalty: Penalty, intercept: bool) {
+fn one_worker_equals_sequential<F: Precision>(loss: &'static dyn Loss, penalty: Penalty, intercept: bool) {
     let data = random_rows(300, 40, 8, loss.task() == Task::Regression, 9);
     let problem = problem(&data, loss, penalty, intercept);
     let team = Team::new(1, false).expect("a worker");
@@ -75,7 +75,7 @@ fn shared_out(strategy: &dyn Strategy<impl Float>) -> f64 {
     1.0 - strategy.figures().iter().find(|figure| figure.0 == "serial_share").expect("a share").1
 }
 
-fn conflict_free_equals_sequential<F: Float>(data: &Dataset, update: UpdateKind, seed: u64, teams: &[Team]) -> f64 {
+fn conflict_free_equals_sequential<F: Precision>(data: &Dataset, update: UpdateKind, seed: u64, teams: &[Team]) -> f64 {
     let problem = problem(data, &Logistic, Penalty { l2: 0.01, l1: 0.001 }, false);
     let choice = Choice { seed, ..choice(StrategyKind::ConflictFree, update) };
     let sequential = Choice { strategy: StrategyKind::Sequential, ..choice.clone() };

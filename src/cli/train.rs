@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::eval::{HeldOut, metrics};
 use crate::model::Model;
 use crate::problem::{Certificate, Problem};
-use crate::strategy::{self, Compression, Delay, Sharing, StrategyKind, UpdateKind};
+use crate::strategy::{self, Compression, Delay, Precision, Sharing, StrategyKind, UpdateKind};
 use crate::sync::{Float, Ordering};
 use crate::threads::{Team, Topology};
 use crate::train::{
@@ -203,7 +203,7 @@ impl Train {
         run(&self, &problem, &settings, &team, held_out.as_ref(), load_seconds)
     }
 
-    fn fit<F: Float>(
+    fn fit<F: Precision>(
         &self,
         problem: &Problem,
         settings: &Settings,

@@ -13,8 +13,7 @@ use crate::error::{Error, Result};
 use crate::lab::timing::Timing;
 use crate::lab::{Components, Contention, Data, Machine, Method, Minimised, Plan, Results, Run, Trial, Tuning, VERSION};
 use crate::problem::Problem;
-use crate::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
-use crate::sync::Float;
+use crate::strategy::{self, Choice, Precision, Sharing, StrategyKind, UpdateKind};
 use crate::threads::{Team, Topology};
 use crate::train::{self, Limits, Outcome, StepSize, train};
 
@@ -259,7 +258,7 @@ fn usual_budget(problem: &Problem, teams: &[Team], asked: &Asked, optimum: f64) 
     Ok((USUAL_BUDGET * outcome.progress.train_seconds).clamp(BUDGETS.0, BUDGETS.1))
 }
 
-fn fit<F: Float>(problem: &Problem, team: &Team, choice: &Choice, mut limits: Limits) -> Result<Outcome<F>> {
+fn fit<F: Precision>(problem: &Problem, team: &Team, choice: &Choice, mut limits: Limits) -> Result<Outcome<F>> {
     let mut strategy = strategy::build::<F>(problem, choice)?;
     let plan = train::Plan::new(team.install(|| StepSize::new(problem, choice, None, None)));
     train(problem, strategy.as_mut(), team, plan, None, &mut [&mut limits])

@@ -473,7 +473,32 @@ impl Choice {
 ///
 /// # Errors
 /// If that cross does not exist, or the update cannot serve the problem; the message names what to use instead.
-pub fn build<F: Float>(problem: &Problem, choice: &Choice) -> Result<Box<dyn Strategy<F>>> {
+pub fn build<F: Precision>(problem: &Problem, choice: &Choice) -> Result<Box<dyn Strategy<F>>> {
+    F::build(problem, choice)
+}
+
+/// A number type that strategies exist for. All crosses of a type are compiled once, here, and not again in every crate, test
+/// and bench that builds one: that would be minutes each.
+pub trait Precision: Float {
+    /// See [`build`].
+    ///
+    /// # Errors
+    /// As [`build`].
+    fn build(problem: &Problem, choice: &Choice) -> Result<Box<dyn Strategy<Self>>>;
+}
+
+macro_rules! precision {
+    ($($float:ty),*) => {
+        $(impl Precision for $float {
+            fn build(problem: &Problem, choice: &Choice) -> Result<Box<dyn Strategy<Self>>> {
+                cross(problem, choice)
+            }
+        })*
+    };
+}
+precision!(f32, f64);
+
+fn cross<F: Float>(problem: &Problem, choice: &Choice) -> Result<Box<dyn Strategy<F>>> {
     choice.check_deterministic()?;
     if choice.strategy == StrategyKind::Coordinate {
         return coordinate(problem, choice);

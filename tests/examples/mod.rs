@@ -5,8 +5,7 @@ use std::fmt::Write;
 
 use unfenced::data::{self, FeatureNumbers, Generator};
 use unfenced::loss::Loss;
-use unfenced::strategy::{self, Choice, Compression, Sharing, Strategy, StrategyKind, UpdateKind};
-use unfenced::sync::Float;
+use unfenced::strategy::{self, Choice, Compression, Precision, Sharing, Strategy, StrategyKind, UpdateKind};
 use unfenced::train::{Limits, Outcome, Plan, StepSize, train};
 use unfenced::{Dataset, Penalty, Problem, Team};
 
@@ -123,14 +122,14 @@ pub fn problem<'a>(data: &'a Dataset<'a>, loss: &'static dyn Loss, penalty: Pena
 }
 
 /// Runs a method until its limits end it.
-pub fn fit<F: Float>(problem: &Problem, choice: &Choice, team: &Team, mut limits: Limits) -> Outcome<F> {
+pub fn fit<F: Precision>(problem: &Problem, choice: &Choice, team: &Team, mut limits: Limits) -> Outcome<F> {
     let mut strategy = strategy::build::<F>(problem, choice).expect("a cross that exists");
     let plan = Plan::new(StepSize::new(problem, choice, None, None));
     train(problem, strategy.as_mut(), team, plan, None, &mut [&mut limits]).expect("a run")
 }
 
 /// The state after some epochs with a constant step size.
-pub fn after_epochs<F: Float>(
+pub fn after_epochs<F: Precision>(
     problem: &Problem,
     choice: &Choice,
     team: &Team,

@@ -232,13 +232,11 @@ fn more_threads_than_cores_are_hollow_and_warned_of() {
     let made = Made::new(&["hogwild:wild+sgd"]).cell("hogwild:wild+sgd", 1, &[1.0]).cell("hogwild:wild+sgd", 4, &[0.5]);
     let (page, plots) = checked(&made.results);
     let hollow = |plots: &[(String, String)]| plots.iter().filter(|plot| plot.1.contains("fill:#fff")).count();
-    assert!(
-        page.contains("4 threads are more threads than the 2 cores that may be used") && page.contains("4 (more than cores)")
-    );
+    assert!(page.contains("4 threads are more threads than the 2 cores that may be used") && page.contains("4 (&gt; cores)"));
     assert!(hollow(&plots) >= 4);
     let made = Made::new(&["hogwild:wild+sgd"]).cell("hogwild:wild+sgd", 1, &[1.0]).cell("hogwild:wild+sgd", 2, &[0.5]);
     let (page, plots) = checked(&made.results);
-    assert!(!page.contains("more than cores") && !page.contains("more threads than"));
+    assert!(!page.contains("(&gt; cores)") && !page.contains("more threads than"));
     assert_eq!(hollow(&plots), 0);
 }
 

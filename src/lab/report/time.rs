@@ -154,7 +154,7 @@ fn table(summary: &Summary) -> Table {
     for best in summary.ranking() {
         let beats = summary.beats_single_at(best.method).map_or("never".into(), |n| format!("from {}", threads(n)));
         for cell in summary.of(best.method) {
-            let over = if summary.over_cores(cell.threads) { " (more than cores)" } else { "" };
+            let over = if summary.over_cores(cell.threads) { " (> cores)" } else { "" };
             let mut row = vec![cell.method.to_owned(), format!("{}{over}", cell.threads)];
             row.extend((0..epsilons.len()).map(|place| cell.seconds_to(place).text(seconds)));
             let came =

@@ -36,7 +36,7 @@ const MARKER: f64 = 4.5;
 /// Pixels from line to line of text.
 pub const LINE: f64 = 17.0;
 /// A letter's usual width, a little more than it is.
-const LETTER: f64 = 6.6;
+const LETTER: f64 = 7.2;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -162,7 +162,7 @@ impl Canvas {
 
     /// The title at the top, in as many lines as it needs; gives where they end.
     pub fn heading(&mut self, title: &str) -> f64 {
-        let fits = (self.medium.width() / (LETTER * 1.13)) as usize;
+        let fits = (self.medium.width() / (LETTER * 1.25)) as usize;
         let mut lines = vec![String::new()];
         for word in title.split(' ') {
             match lines.last_mut() {
@@ -245,7 +245,7 @@ impl Canvas {
         for (x, text) in axis.ticks() {
             self.rule((x, top), (x, bottom + 4.0), 0.13);
             let half = width_of(&text) / 2.0;
-            let centre = x.min(self.medium.width() - half);
+            let centre = x.min(self.medium.width() - half).max(half);
             if centre - half > free {
                 self.text(centre, bottom + LINE, "middle", &text);
                 free = centre + half + 6.0;

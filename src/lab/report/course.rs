@@ -2,7 +2,7 @@
 //! its seeds the one in the middle: a run that was made, not a mean that never was.
 
 use crate::lab::report::axis::{Axis, Scale, Unit};
-use crate::lab::report::number::{counted, epsilon, figure, scientific, seconds, threads};
+use crate::lab::report::number::{epsilon, figure, scientific, seconds, threads, were};
 use crate::lab::report::page::{Part, Section};
 use crate::lab::report::plot::{Line, Lines, Mark, Plot};
 use crate::lab::report::summary::{Cell, Summary};
@@ -18,9 +18,8 @@ pub fn section(summary: &Summary) -> Section {
         .filter_map(|cell| Some((cell, cell.middle_run(place)?)))
         .collect();
     let left_out = summary.methods.len() - chosen.len();
-    let left_out = (left_out > 0).then(|| {
-        format!("{} that are slower are left out here; all stand in the table of times above.", counted(left_out, "method"))
-    });
+    let left_out =
+        (left_out > 0).then(|| format!("{} left out of this plot; all stand in the table of times above.", were(left_out)));
 
     let mut by_seconds = seen_in_seconds(summary, &runs);
     by_seconds.extend(left_out);

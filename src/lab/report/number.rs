@@ -91,6 +91,11 @@ pub fn counted(n: usize, what: &str) -> String {
     if n == 1 { format!("one {what}") } else { format!("{} {what}s", grouped(n as u64)) }
 }
 
+/// "One method is" or "4 methods are".
+pub fn were(n_methods: usize) -> String {
+    if n_methods == 1 { "One method is".into() } else { format!("{n_methods} methods are") }
+}
+
 /// "1", "1 and 2", "1, 2 and 4".
 pub fn listed<T: ToString>(items: &[T]) -> String {
     let texts: Vec<String> = items.iter().map(T::to_string).collect();

@@ -45,7 +45,7 @@ fn table(summary: &Summary) -> Table {
     table.head.extend(epsilons.iter().map(|&wanted| format!("to {}", epsilon(wanted))));
     table.head.push("end".into());
     for run in runs {
-        let over = if summary.over_cores(run.threads) { " (more than cores)" } else { "" };
+        let over = if summary.over_cores(run.threads) { " (> cores)" } else { "" };
         let mut row = vec![run.method.clone(), format!("{}{over}", run.threads), run.workers.to_string(), run.seed.to_string()];
         row.extend(study.map(|_| run.varied.map_or("–".into(), figure)));
         let lowest = run.points.iter().map(|point| point.suboptimality).filter(|value| value.is_finite()).min_by(f64::total_cmp);

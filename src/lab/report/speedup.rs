@@ -6,7 +6,7 @@
 
 use crate::lab::report::axis::{Axis, Scale, Unit};
 use crate::lab::report::headline::compared;
-use crate::lab::report::number::{counted, epsilon, figure};
+use crate::lab::report::number::{counted, epsilon, figure, were};
 use crate::lab::report::page::{Part, Section};
 use crate::lab::report::plot::{Line, Lines, Mark, Plot};
 use crate::lab::report::summary::{Cell, Summary};
@@ -80,9 +80,8 @@ fn plot(summary: &Summary, reference: Reference) -> (Lines, Option<String>) {
     lines.extend(chosen.iter().map(line));
     let to = summary.epsilon.map_or(String::new(), |(_, wanted)| format!(", to {}", epsilon(wanted)));
     let left_out = comparable.len() - chosen.len();
-    let left_out = (left_out > 0).then(|| {
-        format!("{} that are slower are left out here; all stand in the table of times below.", counted(left_out, "method"))
-    });
+    let left_out =
+        (left_out > 0).then(|| format!("{} left out of this plot; all stand in the table of times below.", were(left_out)));
     let lines = Lines {
         title: format!("Speed-up against {}{to}", reference.name()),
         x: Axis::threads(&threads),
@@ -125,15 +124,15 @@ fn seen(summary: &Summary, reference: Reference) -> Vec<String> {
             figure(most)
         ));
     }
+    all.extend(factors(summary, best, threads).filter(|_| reference == Reference::Itself));
     let published = "hogwild:wild+sgd";
     if best != published
-        && let Some(&(threads, _)) = of(published).last()
+        && let Some(&(threads, _)) = of(published).iter().rfind(|at| !summary.over_cores(at.0)).or(of(published).last())
         && let Some(cell) = summary.cell(published, threads)
         && let Some(speed_up) = Summary::speed_up(reference.of(summary, published), cell)
     {
         all.push(format!("Hogwild! as it was published ({published}) is, at {threads} threads, {}.", compared(&speed_up, name)));
     }
-    all.extend(factors(summary, best, threads).filter(|_| reference == Reference::Itself));
     if summary.threads().iter().any(|&n| summary.over_cores(n)) {
         let cores = counted(summary.results.machine.n_cores, "core");
         all.push(format!("Hollow marks stand for more threads than the machine's {cores}."));
@@ -148,7 +147,7 @@ fn factors(summary: &Summary, method: &str, threads: usize) -> Option<String> {
     let seconds = many.epoch_seconds.middle / one.epoch_seconds.middle;
     (epochs.is_finite() && seconds.is_finite()).then(|| {
         format!(
-            "There it needs {} times the epochs of one thread, and each takes {} times the seconds.",
+            "At {threads} threads it needs {} times the epochs of one thread, and each takes {} times the seconds.",
             figure(epochs),
             figure(seconds)
         )

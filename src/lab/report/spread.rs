@@ -42,7 +42,7 @@ impl Spread {
         self.low <= other.high && other.low <= self.high
     }
 
-    /// "19 ms (18 to 21 ms)": the median and the quartiles, in words of `unit`.
+    /// `19 ms (18 to 21 ms)`: the median and the quartiles, in words of `unit`.
     pub fn text(&self, unit: fn(f64) -> String) -> String {
         if !self.came() {
             return "not reached".into();
@@ -50,8 +50,11 @@ impl Spread {
         if self.low == self.high {
             return unit(self.middle);
         }
-        let high = if self.high.is_finite() { unit(self.high) } else { "never".into() };
-        format!("{} ({} to {high})", unit(self.middle), unit(self.low))
+        let (low, high) = (unit(self.low), if self.high.is_finite() { unit(self.high) } else { "never".into() });
+        // The unit is said once where it is the same.
+        let of = |text: &str| text.split_once('\u{a0}').map(|(_, unit)| unit.to_owned());
+        let low = if of(&low) == of(&high) { low.split('\u{a0}').next().unwrap_or_default().to_owned() } else { low };
+        format!("{} ({low} to {high})", unit(self.middle))
     }
 }
 

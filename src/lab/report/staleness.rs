@@ -78,11 +78,7 @@ fn plot(summary: &Summary, stale: &[Stale]) -> Plot {
     }
     Plot::Dots(Dots {
         title: "Staleness: steps of others that a step did not see".into(),
-        x: Axis::new(
-            "steps (mark: mean, bar: from the median to what 99 of 100 do not exceed)",
-            Scale::FromZero(1.0),
-            Unit::Plain,
-        ),
+        x: Axis::new("steps (mark: mean, bar: p50 to p99)", Scale::FromZero(1.0), Unit::Plain),
         series: counts.iter().map(|&n| threads(n)).collect(),
         rows,
         none: "not sampled",
@@ -195,7 +191,7 @@ fn theorem(summary: &Summary, stale: &[Stale]) -> String {
     let measured = hogwild.filter_map(|stale| Some((stale, measured(summary, stale.cell)?)));
     let Some((most, factor)) = measured.max_by(|a, b| a.1.total_cmp(&b.1)) else {
         return format!(
-            "{rule} No run of hogwild at several threads came to the epsilon with its staleness known, to compare with it."
+            "{rule} No run of hogwild:wild+sgd or hogwild:atomic+sgd at several threads came to the epsilon with its staleness known, to compare with it."
         );
     };
     let (by_mean, by_max) = (inflation(data, most.mean), inflation(data, most.max));
@@ -216,8 +212,9 @@ fn theorem(summary: &Summary, stale: &[Stale]) -> String {
     )
 }
 
+/// What the theorem is about.
 fn is_hogwild(method: &str) -> bool {
-    method.starts_with("hogwild")
+    method == "hogwild:wild+sgd" || method == "hogwild:atomic+sgd"
 }
 
 fn table(summary: &Summary, stale: &[Stale]) -> Table {

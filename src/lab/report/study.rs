@@ -53,7 +53,7 @@ fn plot(study: &Study) -> Plot {
     Plot::Lines(Lines {
         title: format!("{} against {}", study.measured, study.varied),
         x: Axis { ticks, ..Axis::new(&study.varied, scale, Unit::Plain) },
-        y: Axis::new(&format!("{} (median, bars: quartiles)", study.measured), y, Unit::Plain),
+        y: Axis::new("median over seeds, bars: quartiles", y, Unit::Plain),
         lines: study.curves.iter().map(line).collect(),
         dodge: true,
     })

@@ -3,7 +3,7 @@
 
 use crate::lab::Run;
 use crate::lab::report::axis::{Axis, Scale, Unit};
-use crate::lab::report::number::{counted, figure, percent};
+use crate::lab::report::number::{figure, percent, were};
 use crate::lab::report::page::{Part, Section, Table};
 use crate::lab::report::plot::{Line, Lines, Mark, Plot};
 use crate::lab::report::spread::Spread;
@@ -80,7 +80,7 @@ fn seen(summary: &Summary, left_out: usize) -> Vec<String> {
         all.push(format!("The fastest to epsilon, {}, reads {} GB/s{share}.", fastest.name(), figure(gigabytes(fastest).middle)));
     }
     if left_out > 0 {
-        all.push(format!("{} are left out here; they stand in the table.", counted(left_out, "slower method")));
+        all.push(format!("{} left out of this plot; all stand in the table.", were(left_out)));
     }
     all
 }

@@ -5,7 +5,7 @@
 //! ```
 
 use crate::lab::report::axis::{Axis, Scale, Unit};
-use crate::lab::report::number::{counted, epsilon, figure, seconds, threads};
+use crate::lab::report::number::{counted, epsilon, figure, seconds, threads, were};
 use crate::lab::report::page::{Part, Section, Table};
 use crate::lab::report::plot::{Dots, Mark, Plot, Row};
 use crate::lab::report::spread::Spread;
@@ -70,12 +70,7 @@ fn seen_time(summary: &Summary) -> Vec<String> {
     }
     let slower = came.iter().filter(|cell| cell.threads == 1 && summary.of(cell.method).count() > 1).count();
     if slower > 0 {
-        let wins = if slower == 1 { "is" } else { "are" };
-        all.push(format!(
-            "{} of them {wins} fastest with one thread: more threads make {} slower.",
-            counted(slower, "method"),
-            if slower == 1 { "it" } else { "them" }
-        ));
+        all.push(format!("{} faster with one thread than with any other number that was tried.", were(slower)));
     }
     all
 }
@@ -159,7 +154,7 @@ fn table(summary: &Summary) -> Table {
     for best in summary.ranking() {
         let beats = summary.beats_single_at(best.method).map_or("never".into(), |n| format!("from {}", threads(n)));
         for cell in summary.of(best.method) {
-            let over = if summary.over_cores(cell.threads) { " (more than cores)" } else { "" };
+            let over = if summary.over_cores(cell.threads) { " (> cores)" } else { "" };
             let mut row = vec![cell.method.to_owned(), format!("{}{over}", cell.threads)];
             row.extend((0..epsilons.len()).map(|place| cell.seconds_to(place).text(seconds)));
             let came =

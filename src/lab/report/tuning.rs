@@ -43,7 +43,7 @@ fn plot(summary: &Summary) -> Plot {
     }
     Plot::Lines(Lines {
         title: "Suboptimality that a step size came to within the budget".into(),
-        x: Axis::new("step size of the first epoch (filled: the chosen one)", Scale::Log, Unit::Plain),
+        x: Axis::new("first step size (filled: the chosen one)", Scale::Log, Unit::Plain),
         y: Axis::new("(P − P*) / P*", Scale::Log, Unit::Power),
         lines,
         dodge: false,

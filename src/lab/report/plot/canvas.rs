@@ -36,7 +36,7 @@ const MARKER: f64 = 4.5;
 /// Pixels from line to line of text.
 pub const LINE: f64 = 17.0;
 /// A letter's usual width, a little more than it is.
-const LETTER: f64 = 6.6;
+const LETTER: f64 = 7.2;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,15 +150,19 @@ impl Canvas {
         let _ = writeln!(self.text, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
     }
 
-    /// A paler text.
+    /// A paler text; one that is wider than the picture is drawn closer.
     pub fn note(&mut self, x: f64, y: f64, anchor: &str, text: &str) {
+        let (width, all) = (width_of(text), self.medium.width());
+        let x = if anchor == "middle" { x.min(all - width / 2.0).max(width.min(all) / 2.0) } else { x };
+        let tight = if width > all { format!(" textLength=\"{all}\" lengthAdjust=\"spacingAndGlyphs\"") } else { String::new() };
         let text = escaped(text);
-        let _ = writeln!(self.text, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" opacity=\".75\">{text}</text>");
+        let _ =
+            writeln!(self.text, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" opacity=\".75\"{tight}>{text}</text>");
     }
 
     /// The title at the top, in as many lines as it needs; gives where they end.
     pub fn heading(&mut self, title: &str) -> f64 {
-        let fits = (self.medium.width() / (LETTER * 1.13)) as usize;
+        let fits = (self.medium.width() / (LETTER * 1.25)) as usize;
         let mut lines = vec![String::new()];
         for word in title.split(' ') {
             match lines.last_mut() {
@@ -236,19 +240,19 @@ impl Canvas {
     }
 
     /// Ticks, numbers and title of an axis along the bottom, with a grid up to `top`. Numbers that would meet are left out.
-    pub fn bottom(&mut self, axis: &Laid, top: f64, bottom: f64, middle: f64) {
+    pub fn bottom(&mut self, axis: &Laid, (left, right): (f64, f64), (top, bottom): (f64, f64)) {
         let mut free = f64::NEG_INFINITY;
         for (x, text) in axis.ticks() {
             self.rule((x, top), (x, bottom + 4.0), 0.13);
             let half = width_of(&text) / 2.0;
-            let centre = x.min(self.medium.width() - half);
+            let centre = x.min(self.medium.width() - half).max(half);
             if centre - half > free {
                 self.text(centre, bottom + LINE, "middle", &text);
                 free = centre + half + 6.0;
             }
         }
-        self.rule((axis.start(), bottom), (axis.end(), bottom), 0.6);
-        self.note(middle, bottom + 2.0 * LINE + 2.0, "middle", axis.title());
+        self.rule((left, bottom), (right, bottom), 0.6);
+        self.note((left + right) / 2.0, bottom + 2.0 * LINE + 2.0, "middle", axis.title());
     }
 
     /// Ticks and numbers of an axis along the left side, with a grid up to `right`.

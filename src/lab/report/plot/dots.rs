@@ -67,7 +67,7 @@ impl Dots {
         let name_height = if narrow { LINE } else { 0.0 };
         let row_height = (lanes.len() as f64 * gap + 9.0).max(LINE + 3.0) + name_height;
         let bottom = top + row_height * self.rows.len() as f64;
-        canvas.bottom(&x, top, bottom, (left + right) / 2.0);
+        canvas.bottom(&x, (left, right), (top, bottom));
         for (n, row) in self.rows.iter().enumerate() {
             let start = top + row_height * n as f64;
             canvas.rule((0.0, start), (right, start), 0.2);

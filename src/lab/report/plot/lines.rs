@@ -54,14 +54,16 @@ impl Lines {
             || self.marks().flat_map(|mark| [Some(mark.y), mark.whisker.map(|ends| ends.0), mark.whisker.map(|ends| ends.1)]);
         let y = self.y.lay(values().flatten(), bottom, top);
         let left = y.as_ref().map_or(0.0, |y| y.ticks().iter().map(|tick| width_of(&tick.1)).fold(0.0, f64::max)) + 10.0;
-        let x = self.x.lay(self.marks().map(|mark| mark.x), left, right);
+        // Marks that are moved aside stay within the frame.
+        let inset = if self.dodge { 16.0 } else { 0.0 };
+        let x = self.x.lay(self.marks().map(|mark| mark.x), left + inset, right - inset);
         let (Some(x), Some(y), false) = (x, y, self.is_empty()) else {
             canvas.note(0.0, top + LINE, "start", "Nothing to draw: no run came so far.");
             return canvas.finish(&self.title, top + 2.0 * LINE);
         };
         canvas.note(0.0, top - 10.0, "start", y.title());
         canvas.left(&y, left, right);
-        canvas.bottom(&x, top, bottom, (left + right) / 2.0);
+        canvas.bottom(&x, (left, right), (top, bottom));
 
         let mut ends = Vec::new();
         let mut nth = 0;

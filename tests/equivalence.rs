@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use examples::{after_epochs, choice, crosses, problem, random_rows, ridge, text_like};
 use unfenced::loss::{self, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge, Task};
-use unfenced::strategy::{Choice, Delay, Order, Sharing, Strategy, StrategyKind, UpdateKind};
 use unfenced::strategy::Precision;
+use unfenced::strategy::{Choice, Delay, Order, Sharing, Strategy, StrategyKind, UpdateKind};
 use unfenced::{Dataset, Penalty, Problem, Team};
 
 fn one_worker_equals_sequential<F: Precision>(loss: &'static dyn Loss, penalty: Penalty, intercept: bool) {
@@ -71,7 +71,7 @@ fn minibatch_is_the_same_with_any_number_of_workers() {
 }
 
 /// The rows of a run of conflict_free that were shared out among workers, as a share of all.
-fn shared_out(strategy: &dyn Strategy<impl Float>) -> f64 {
+fn shared_out(strategy: &dyn Strategy<impl Precision>) -> f64 {
     1.0 - strategy.figures().iter().find(|figure| figure.0 == "serial_share").expect("a share").1
 }
 
@@ -180,7 +180,8 @@ fn what_chance_decides_is_not_called_deterministic() {
     let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
     for choice in crosses() {
         let refused = unfenced::strategy::build::<f32>(&problem, &Choice { deterministic: true, ..choice.clone() }).err();
-        let ordered = [StrategyKind::Sequential, StrategyKind::Minibatch, StrategyKind::ConflictFree].contains(&choice.strategy);
+        let ordered = [StrategyKind::Sequential, StrategyKind::Minibatch, StrategyKind::Averaging, StrategyKind::ConflictFree];
+        let ordered = ordered.contains(&choice.strategy);
         let merged = choice.sharing == Sharing::Replicated && [UpdateKind::Sdca, UpdateKind::Sgd].contains(&choice.update);
         assert_eq!(refused.is_none(), ordered || merged, "{choice:?}");
         assert!(refused.is_none_or(|error| error.to_string().contains("use --strategy conflict_free")));

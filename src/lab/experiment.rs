@@ -34,7 +34,7 @@ const BUDGETS: (f64, f64) = (1.0, 60.0);
 /// Epochs of a run in which staleness is sampled.
 const PROBED_EPOCHS: u64 = 4;
 /// Pairs of epochs, with and without sampling, that the probe's cost is measured by, and seconds after which they must do.
-const PROBE_PAIRS: (usize, f64) = (41, 3.0);
+const PROBE_PAIRS: (usize, f64) = (201, 4.0);
 /// A machine on which more programs than this want a core is busy.
 const BUSY_LOAD: f64 = 0.5;
 

@@ -112,6 +112,7 @@ fn alone<F: Float, U: Update<F>>(job: Job<'_>, update: &U, shared: &Replicated<F
             }
         });
     });
+    job.watch.merged(0); // the others will copy what he wrote
 }
 
 /// One worker between his merges.

@@ -46,7 +46,7 @@ struct Worker {
     begun: AtomicUsize,
     /// Those that are written.
     steps: AtomicUsize,
-    /// Those that others can see; all of them unless he works on a copy.
+    /// Those that were merged, where he works on a copy.
     merged: AtomicUsize,
     /// The others' merged steps when his copy was last made.
     copied: AtomicUsize,
@@ -74,13 +74,17 @@ impl Watch {
         if self.delays.is_empty() && !self.probes {
             return Seen(None);
         }
-        self.reads_watched(worker)
+        let begun = self.workers[worker].begun.load(Ordering::Relaxed);
+        self.workers[worker].begun.store(begun + 1, Ordering::Relaxed);
+        // What every step does must cost next to nothing; what few do stands apart.
+        if self.delays.is_empty() && !begun.is_multiple_of(SAMPLE_STEPS) {
+            return Seen(None);
+        }
+        self.looks(worker, begun)
     }
 
     #[inline(never)]
-    fn reads_watched(&self, worker: usize) -> Seen {
-        let begun = self.workers[worker].begun.load(Ordering::Relaxed);
-        self.workers[worker].begun.store(begun + 1, Ordering::Relaxed);
+    fn looks(&self, worker: usize, begun: usize) -> Seen {
         let sampled = self.probes && begun.is_multiple_of(SAMPLE_STEPS);
         let seen = Seen(sampled.then(|| self.others(worker, |other| &other.steps)));
         for delay in &self.delays {
@@ -95,9 +99,11 @@ impl Watch {
     #[inline(always)]
     pub fn wrote(&self, worker: usize, seen: Seen) {
         if self.probes {
-            self.wrote_watched(worker, seen);
+            if let Some(seen) = seen.0 {
+                self.samples(worker, seen);
+            }
             let me = &self.workers[worker];
-            me.merged.store(me.steps.load(Ordering::Relaxed), Ordering::Relaxed);
+            me.steps.store(me.begun.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
@@ -105,21 +111,17 @@ impl Watch {
     #[inline(always)]
     pub fn wrote_to_copy(&self, worker: usize, seen: Seen) {
         if self.probes {
-            self.wrote_watched(worker, Seen(seen.0.map(|_| self.workers[worker].copied.load(Ordering::Relaxed))));
+            self.wrote(worker, Seen(seen.0.map(|_| self.workers[worker].copied.load(Ordering::Relaxed))));
         }
     }
 
     #[inline(never)]
-    fn wrote_watched(&self, worker: usize, Seen(seen): Seen) {
-        let me = &self.workers[worker];
-        if let Some(seen) = seen {
-            let missed = self.others(worker, |other| &other.steps).saturating_sub(seen);
-            let mut samples = me.samples.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if samples.len() < MOST_SAMPLES {
-                samples.push(u32::try_from(missed).unwrap_or(u32::MAX));
-            }
+    fn samples(&self, worker: usize, seen: usize) {
+        let missed = self.others(worker, |other| &other.steps).saturating_sub(seen);
+        let mut samples = self.workers[worker].samples.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if samples.len() < MOST_SAMPLES {
+            samples.push(u32::try_from(missed).unwrap_or(u32::MAX));
         }
-        me.steps.store(me.steps.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// A worker has merged its copy: the others' merged steps are in it, and its own are there for the others.

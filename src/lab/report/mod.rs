@@ -31,7 +31,7 @@ pub fn text(results: &Results) -> String {
     let mut line = |cells: [String; 6]| {
         let [method, cells @ ..] = cells;
         let cells: String = cells.iter().map(|cell| format!(" {cell:>13}")).collect();
-        text.push_str(&format!("{method:<24}{cells}\n"));
+        text.push_str(&format!("{method:<28}{cells}\n"));
     };
     if let Some((_, epsilon)) = summary.epsilon {
         let to = format!("s to {}", number::epsilon(epsilon));
@@ -56,7 +56,7 @@ pub fn text(results: &Results) -> String {
                 .iter()
                 .map(|&(at, _, middle, _)| format!("{}: {}", number::figure(at), number::figure(middle)))
                 .collect();
-            text.push_str(&format!("{:<24} {}\n", curve.name, points.join("  ")));
+            text.push_str(&format!("{:<28} {}\n", curve.name, points.join("  ")));
         }
         text.push_str(&format!("({}: {})\n", study.varied, study.measured));
     }

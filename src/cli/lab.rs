@@ -30,7 +30,7 @@ pub struct Lab {
     /// Where to put results.json, report.html and the plots.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Numbers of threads [default: 1, 2, 4 .. the physical cores].
+    /// Numbers of threads; 1 is always among them [default: 1, 2, 4 .. the physical cores].
     #[arg(long, value_name = "N,N,..", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Vec<u16>,
     /// What is compared: STRATEGY+UPDATE, hogwild:MEMORY+UPDATE, minibatch:ROWS+UPDATE [default: one of each kind].
@@ -155,9 +155,7 @@ impl Lab {
             sizes = std::iter::successors(Some(1), |&n| Some(2 * n)).take_while(|&n| n < n_cores).collect();
             sizes.push(n_cores);
         }
-        if self.study.is_some() {
-            sizes.push(1);
-        }
+        sizes.push(1); // what a speed-up is measured against
         sizes.sort_unstable();
         sizes.dedup();
         sizes.into_iter().map(|n| Team::new(n, !self.no_pin)).collect()

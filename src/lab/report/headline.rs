@@ -56,10 +56,13 @@ fn fastest(summary: &Summary) -> String {
         return format!("No method came to {wanted} in half of its runs, at any number of threads: there is no time to compare.");
     };
     let came = summary.methods.iter().filter(|method| summary.best(method).is_some_and(|cell| cell.seconds.came())).count();
+    let who = match summary.methods.len() {
+        n if n == came => "every method".to_owned(),
+        n => format!("{came} of {}", counted(n, "method")),
+    };
     let mut text = format!(
-        "Fastest to within {} of the optimum, the smallest epsilon that {came} of {} came to: {}, in {}.",
+        "Fastest to within {} of the optimum, the smallest epsilon that {who} came to: {}, in {}.",
         epsilon(wanted),
-        counted(summary.methods.len(), "method"),
         best.name(),
         best.seconds_to(place).text(seconds)
     );

@@ -79,6 +79,7 @@ fn what_makes_no_experiment_is_refused() {
     folder.refused("lab rows.svm --out found --seconds -1", 2, &["--seconds"]);
     folder.refused("lab rows.svm --out found --study skew", 2, &["makes its own data"]);
     folder.refused("lab rows.svm --out found --study gradient-cost --threads 1", 2, &["--threads 1,N"]);
+    folder.refused("train rows.svm --threads 2 --delay 2:1", 2, &["--delay 2", "0 to 1"]);
     folder.refused("lab rows.svm --out rows.svm", 1, &["rows.svm", "is no folder"]);
     folder.refused("lab rows.svm --out found --resume", 1, &["results.json", "cannot read"]);
     std::fs::create_dir(folder.path("found")).expect("a folder");

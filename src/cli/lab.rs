@@ -109,7 +109,14 @@ impl Lab {
         let results = match self.study {
             Some(kind) => study(kind, &problem, &teams, &asked, &mut keeper),
             None => experiment(&problem, &teams, &asked, so_far, &mut keeper),
-        }?;
+        };
+        let results = match results {
+            Err(error) if teams.iter().any(Team::cancelled) => {
+                warn(&error.to_string());
+                return Ok(INTERRUPTED);
+            }
+            results => results?,
+        };
         keeper.keeps(&results)?;
         let page = keeper.report(&results)?;
         results.warnings.iter().for_each(|warning| warn(warning));

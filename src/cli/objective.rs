@@ -11,7 +11,7 @@ use crate::penalty::Penalty;
 /// Loss and penalty.
 #[derive(Args)]
 pub struct Objective {
-    /// What an example costs [default: hinge for two labels, squared for fractions].
+    /// What an example costs [default: for two labels hinge, in the lab logistic; squared for fractions].
     #[arg(long, value_parser = one_of(&loss::ALL, |loss| loss.name()))]
     pub loss: Option<&'static dyn Loss>,
     /// LIBLINEAR's C: l2 = 1/(C n) [default: 1].

@@ -51,7 +51,7 @@ pub struct Search {
     /// How workers share the weights when the best is trained on all rows; one worker alone trains each model of the search.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',', default_value = StrategyKind::Hogwild.name(), value_parser = one_of(StrategyKind::ALL, |kind| kind.name()))]
     strategy: Vec<StrategyKind>,
-    /// What one example changes [default: sdca; sgd for minibatch]; coordinate has a step of its own.
+    /// What one example changes [default: sdca; sgd for minibatch and averaging]; coordinate has a step of its own.
     #[arg(long, value_name = "NAME,..", value_delimiter = ',', value_parser = one_of(UpdateKind::ALL, |kind| kind.name()))]
     update: Vec<UpdateKind>,
     /// First step sizes [default: from the data].
@@ -150,7 +150,7 @@ impl Search {
     /// Every strategy with every update.
     fn methods(&self) -> Vec<(StrategyKind, UpdateKind)> {
         let updates = |strategy: StrategyKind| match (self.update.as_slice(), strategy) {
-            ([], StrategyKind::Minibatch | StrategyKind::Coordinate) => vec![UpdateKind::Sgd],
+            ([], StrategyKind::Minibatch | StrategyKind::Averaging | StrategyKind::Coordinate) => vec![UpdateKind::Sgd],
             ([], _) => vec![UpdateKind::Sdca],
             (updates, _) => updates.to_vec(),
         };

@@ -145,6 +145,12 @@ pub fn experiment(
         }
     };
     let methods = possible(problem, asked, &mut results);
+    if methods.is_empty() {
+        return Err(Error::Usage(format!(
+            "no method is left to compare: {}",
+            results.warnings.last().map_or("", String::as_str)
+        )));
+    }
     let tasks = tasks(&methods, teams, asked.seeds);
     for (done, task) in tasks.iter().enumerate() {
         if is_done(task, &results) {
@@ -155,10 +161,11 @@ pub fn experiment(
         }
         let left = seconds_left(&tasks[done..], &seconds);
         watcher.begins(&Status { task: task.name(), done, total: tasks.len(), seconds_left: left });
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), results.clone());
         perform(task, problem, teams, &mut results)?;
         if teams.iter().any(Team::cancelled) {
-            break; // what was under way is not whole
+            results = before; // what was under way is not whole
+            break;
         }
         seconds.entry(task.name()).or_default().push(started.elapsed().as_secs_f64());
         watcher.keeps(&results)?;
@@ -173,6 +180,9 @@ pub(super) fn begin(problem: &Problem, teams: &[Team], asked: &Asked, mut says: 
     let data = largest.install(|| Data::of(problem));
     says("looking for the optimum");
     let (optimum, optimum_gap) = optimum(problem, largest)?;
+    if teams.iter().any(Team::cancelled) {
+        return Err(Error::Data("interrupted before the optimum was known; nothing is kept".into()));
+    }
     let warnings = warnings(&machine, teams);
     let method = |method: &Method| method.to_string();
     let plan = Plan {
@@ -227,6 +237,7 @@ fn fitting(results: Results, problem: &Problem, teams: &[Team], asked: &Asked) -
             (minimised.loss.as_str(), minimised.l2, minimised.l1)
                 == (problem.loss().name(), problem.penalty().l2, problem.penalty().l1),
         ),
+        ("optimum", minimised.optimum.is_finite() && minimised.optimum_gap.abs() < 1.0),
         ("--threads", plan.threads == threads),
         ("--methods", plan.methods == methods),
         ("--epsilon", plan.epsilons == asked.epsilons),

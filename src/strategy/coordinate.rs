@@ -250,7 +250,7 @@ impl<F: Float, L: Loss> Strategy<F> for Coordinate<F, L> {
         if problem.has_intercept() {
             team.install(|| self.step_intercept(problem, step_size));
         }
-        self.watch.begin_epoch(team.n_workers());
+        self.watch.begin_epoch(team);
         self.order.shuffle(self.epoch, |_| false);
         let size = *self.crew.size.get_or_insert(team.n_workers());
         let size = size.min(team.n_workers());

@@ -228,7 +228,7 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
             self.repair(problem, team);
         }
         self.update.begin_epoch(self.epoch, problem, team, &mut self.memory);
-        self.watch.begin_epoch(team.n_workers());
+        self.watch.begin_epoch(team);
         self.order.shuffle(self.epoch, |i| self.update.rests(self.epoch, i));
         let job = Job { problem, team, order: &self.order, watch: &self.watch };
         self.pass.pass(job, &self.update, &mut self.memory, step_size);

@@ -8,11 +8,13 @@
 //! A *delay* makes a worker sleep, or spin where it is short, while it decides: a slow machine, or a gradient that costs
 //! more than a dot product.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::utils::CachePadded;
 
-use crate::sync::{AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::threads::Team;
 
 /// A worker's staleness is looked at in every so many of its steps. Prime, so as not to fall in with the length of a chunk.
 const SAMPLE_STEPS: usize = 251;
@@ -20,6 +22,8 @@ const SAMPLE_STEPS: usize = 251;
 const MOST_SAMPLES: usize = 1 << 16;
 /// The operating system wakes a sleeper this late; what is shorter is waited for awake.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(100);
+/// A sleeper looks up so often whether the run is cancelled.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
 /// A worker that is slowed down.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +42,8 @@ pub struct Watch {
     delays: Vec<Delay>,
     workers: Vec<CachePadded<Worker>>,
     probes: bool,
+    /// The team's flag: who sleeps looks at it now and then.
+    cancelled: Arc<AtomicBool>,
 }
 
 /// What is known of one worker. Only he writes to his counters, which are numbers of steps.
@@ -60,12 +66,13 @@ pub struct Seen(Option<usize>);
 impl Watch {
     /// Nothing is watched unless `probes` is set, and nothing is spoilt without `delays`.
     pub fn new(delays: Vec<Delay>, probes: bool) -> Self {
-        Self { delays, workers: Vec::new(), probes }
+        Self { delays, workers: Vec::new(), probes, cancelled: Arc::default() }
     }
 
     /// Called before an epoch, every worker idle.
-    pub(super) fn begin_epoch(&mut self, n_workers: usize) {
-        self.workers.resize_with(n_workers, CachePadded::default);
+    pub(super) fn begin_epoch(&mut self, team: &Team) {
+        self.workers.resize_with(team.n_workers(), CachePadded::default);
+        self.cancelled = team.cancel_flag();
     }
 
     /// A worker is about to read the weights for a step.
@@ -89,7 +96,7 @@ impl Watch {
         let seen = Seen(sampled.then(|| self.others(worker, |other| &other.steps)));
         for delay in &self.delays {
             if delay.worker.is_none_or(|slow| slow == worker) && begun.is_multiple_of(delay.every) {
-                wait(delay.pause);
+                self.wait(delay.pause);
             }
         }
         seen
@@ -133,6 +140,19 @@ impl Watch {
         }
     }
 
+    fn wait(&self, pause: Duration) {
+        let started = Instant::now();
+        while let Some(left) = pause.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) {
+            if pause < SHORTEST_SLEEP {
+                std::hint::spin_loop();
+            } else if self.cancelled.load(Ordering::Relaxed) {
+                return;
+            } else {
+                std::thread::sleep(left.min(LONGEST_SLEEP));
+            }
+        }
+    }
+
     fn others(&self, worker: usize, count: impl Fn(&Worker) -> &AtomicUsize) -> usize {
         let others = self.workers.iter().enumerate().filter(|&(k, _)| k != worker);
         others.map(|(_, other)| count(other).load(Ordering::Relaxed)).sum()
@@ -146,24 +166,13 @@ impl Watch {
     }
 }
 
-fn wait(pause: Duration) {
-    if pause >= SHORTEST_SLEEP {
-        std::thread::sleep(pause);
-        return;
-    }
-    let started = Instant::now();
-    while started.elapsed() < pause {
-        std::hint::spin_loop();
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     fn watch(n_workers: usize) -> Watch {
         let mut watch = Watch::new(Vec::new(), true);
-        watch.begin_epoch(n_workers);
+        watch.begin_epoch(&Team::new(n_workers, false).expect("threads"));
         watch
     }
 
@@ -204,7 +213,7 @@ mod tests {
     fn a_delay_slows_the_worker_it_names_as_often_as_it_says() {
         let pause = Duration::from_micros(200);
         let mut watch = Watch::new(vec![Delay { worker: Some(1), pause, every: 3 }], false);
-        watch.begin_epoch(2);
+        watch.begin_epoch(&Team::new(2, false).expect("threads"));
         let started = Instant::now();
         (0..9).for_each(|_| step(&watch, 1));
         assert!(started.elapsed() >= 3 * pause);

@@ -61,6 +61,12 @@ impl Train {
             return usage("--time ends a run by the clock; with --deterministic use --epochs or --gap");
         }
         self.choice(n_workers).check_deterministic()?;
+        if let Some(worker) = self.delay.iter().filter_map(|delay| delay.worker).find(|&worker| worker >= n_workers) {
+            return usage(&format!(
+                "--delay {worker}: there is no such worker; they are numbered 0 to {}, or all",
+                n_workers - 1
+            ));
+        }
         if self.strategy.has_own_step() {
             if self.update.is_some() || self.schedule.is_some() {
                 return usage(

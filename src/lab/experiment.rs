@@ -8,35 +8,22 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::data::Sparsity;
 use crate::error::{Error, Result};
+use crate::lab::outset::{begin, fitting};
 use crate::lab::timing::Timing;
-use crate::lab::{Components, Contention, Data, Machine, Method, Minimised, Plan, Results, Run, Trial, Tuning, VERSION};
+use crate::lab::tuning::tune;
+use crate::lab::{Components, Contention, Method, Results, Run, Tuning};
 use crate::problem::Problem;
-use crate::strategy::{self, Choice, Precision, Sharing, StrategyKind, UpdateKind};
-use crate::threads::{Team, Topology};
-use crate::train::{self, Limits, Outcome, StepSize, train};
+use crate::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
+use crate::threads::Team;
+use crate::train::StepSize;
 
-/// Step sizes tried, as multiples of the one that the data suggests; where the best is the last, one more is tried, twice.
-const GRID: [f64; 5] = [1.0 / 16.0, 1.0 / 4.0, 1.0, 4.0, 16.0];
-const FACTOR: f64 = 4.0;
-const EXTENSIONS: usize = 2;
 /// A trial of a step size has this share of a run's budget.
 const TUNING_SHARE: f64 = 0.25;
-/// The relative gap at which P* is certified.
-const OPTIMUM_GAP: f64 = 1e-8;
-/// Seconds and epochs after which the best P(w) so far must do for P*.
-const OPTIMUM_LIMITS: (f64, u64) = (60.0, 20_000);
-/// Unless asked otherwise a run may take so many times what plain sequential sdca takes to the smallest epsilon ...
-const USUAL_BUDGET: f64 = 20.0;
-/// ... but no less and no more than this many seconds.
-const BUDGETS: (f64, f64) = (1.0, 60.0);
 /// Epochs of a run in which staleness is sampled.
 const PROBED_EPOCHS: u64 = 4;
 /// Pairs of epochs, with and without sampling, that the probe's cost is measured by, and seconds after which they must do.
 const PROBE_PAIRS: (usize, f64) = (201, 4.0);
-/// A machine on which more programs than this want a core is busy.
-const BUSY_LOAD: f64 = 0.5;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -173,120 +160,6 @@ pub fn experiment(
     Ok(results)
 }
 
-/// The machine, the data and the optimum.
-pub(super) fn begin(problem: &Problem, teams: &[Team], asked: &Asked, mut says: impl FnMut(&str)) -> Result<Results> {
-    let largest = teams.last().ok_or_else(|| Error::Usage("--threads names no number of threads".into()))?;
-    let machine = Machine::of(teams);
-    let data = largest.install(|| Data::of(problem));
-    says("looking for the optimum");
-    let (optimum, optimum_gap) = optimum(problem, largest)?;
-    if teams.iter().any(Team::cancelled) {
-        return Err(Error::Data("interrupted before the optimum was known; nothing is kept".into()));
-    }
-    let warnings = warnings(&machine, teams);
-    let method = |method: &Method| method.to_string();
-    let plan = Plan {
-        threads: teams.iter().map(Team::n_workers).collect(),
-        methods: asked.methods.iter().map(method).collect(),
-        epsilons: asked.epsilons.clone(),
-        seeds: asked.seeds,
-        seconds: match asked.seconds {
-            Some(seconds) => seconds,
-            None => usual_budget(problem, teams, asked, optimum)?,
-        },
-        epochs: asked.epochs,
-    };
-    let penalty = problem.penalty();
-    let at_zero = largest.install(|| problem.objective_at_zero());
-    Ok(Results {
-        version: VERSION,
-        command: asked.command.clone(),
-        started: asked.started,
-        machine,
-        data,
-        problem: Minimised {
-            loss: problem.loss().name().to_owned(),
-            l2: penalty.l2,
-            l1: penalty.l1,
-            optimum,
-            optimum_gap,
-            at_zero,
-        },
-        plan,
-        tunings: Vec::new(),
-        runs: Vec::new(),
-        contention: Vec::new(),
-        components: None,
-        probe_cost: None,
-        study: None,
-        warnings,
-    })
-}
-
-/// What was begun, if it is the same experiment.
-fn fitting(results: Results, problem: &Problem, teams: &[Team], asked: &Asked) -> Result<Results> {
-    let data = problem.data();
-    let threads: Vec<usize> = teams.iter().map(Team::n_workers).collect();
-    let methods: Vec<String> = asked.methods.iter().map(Method::to_string).collect();
-    let Results { plan, data: Data { name, n_rows, n_nonzeros, .. }, problem: minimised, .. } = &results;
-    let same = [
-        ("version", results.version == VERSION),
-        ("data", (name.as_str(), *n_rows, *n_nonzeros) == (data.name(), data.n_rows(), data.n_nonzeros() as u64)),
-        (
-            "problem",
-            (minimised.loss.as_str(), minimised.l2, minimised.l1)
-                == (problem.loss().name(), problem.penalty().l2, problem.penalty().l1),
-        ),
-        ("optimum", minimised.optimum.is_finite() && minimised.optimum_gap.abs() < 1.0),
-        ("--threads", plan.threads == threads),
-        ("--methods", plan.methods == methods),
-        ("--epsilon", plan.epsilons == asked.epsilons),
-        ("--seeds", plan.seeds == asked.seeds),
-        ("--epochs", plan.epochs == asked.epochs),
-        ("--seconds", asked.seconds.is_none_or(|seconds| seconds == plan.seconds)),
-    ];
-    match same.iter().find(|(_, same)| !same) {
-        Some((what, _)) => Err(Error::Usage(format!(
-            "--resume goes on with the experiment that was begun, and its {what} was another; leave --resume out to begin anew"
-        ))),
-        None => Ok(results),
-    }
-}
-
-/// P* and the share of it by which a better one may at most be lower.
-pub(super) fn optimum(problem: &Problem, team: &Team) -> Result<(f64, f64)> {
-    let (seconds, epochs) = OPTIMUM_LIMITS;
-    let limits = Limits { gap: Some(OPTIMUM_GAP), epochs: Some(epochs), seconds: Some(seconds), objective: None };
-    let best = fit::<f64>(problem, team, &Choice::new(StrategyKind::Hogwild, UpdateKind::Sdca), limits)?.best.certificate;
-    Ok((best.objective, best.gap().unwrap_or(f64::INFINITY)))
-}
-
-fn usual_budget(problem: &Problem, teams: &[Team], asked: &Asked, optimum: f64) -> Result<f64> {
-    let alone = &teams[0];
-    let epsilon = asked.epsilons.last().copied().unwrap_or(0.0);
-    let limits = Limits { objective: Some(optimum + epsilon * optimum.abs()), epochs: Some(asked.epochs), ..Limits::default() };
-    let outcome = fit::<f32>(problem, alone, &Choice::new(StrategyKind::Sequential, UpdateKind::Sdca), limits)?;
-    Ok((USUAL_BUDGET * outcome.progress.train_seconds).clamp(BUDGETS.0, BUDGETS.1))
-}
-
-fn fit<F: Precision>(problem: &Problem, team: &Team, choice: &Choice, mut limits: Limits) -> Result<Outcome<F>> {
-    let mut strategy = strategy::build::<F>(problem, choice)?;
-    let plan = train::Plan::new(team.install(|| StepSize::new(problem, choice, None, None)));
-    train(problem, strategy.as_mut(), team, plan, None, &mut [&mut limits])
-}
-
-fn warnings(machine: &Machine, teams: &[Team]) -> Vec<String> {
-    let mut all = Vec::new();
-    if let Some(load) = machine.load.filter(|&load| load > BUSY_LOAD) {
-        all.push(format!("The machine was busy when the experiment began (load {load:.2}): times are too long, and vary."));
-    }
-    let n_cores = Topology::of_this_machine().n_cores();
-    for n in teams.iter().map(Team::n_workers).filter(|&n| n > n_cores) {
-        all.push(format!("{n} threads share {n_cores} cores: they take turns, and their times say little about sharing memory."));
-    }
-    all
-}
-
 /// The methods that exist for this problem; the results say why others do not.
 fn possible(problem: &Problem, asked: &Asked, results: &mut Results) -> Vec<Method> {
     let mut methods = Vec::new();
@@ -398,41 +271,6 @@ fn perform(task: &Task, problem: &Problem, teams: &[Team], results: &mut Results
     Ok(())
 }
 
-/// Tries step sizes; the best is the one that comes to the smallest epsilon soonest, or nearest to the optimum.
-pub(super) fn tune(timing: &Timing, problem: &Problem, team: &Team) -> Result<Tuning> {
-    let choice = timing.method.choice(timing.seed);
-    let suggested = team.install(|| StepSize::new(problem, &choice, None, None)).first;
-    let tried = |step_size: f64| -> Result<Trial> {
-        let run = Timing { step_size: Some(step_size), ..timing.clone() }.run(problem, team)?;
-        let lowest = run.points.iter().map(|point| point.suboptimality).fold(f64::INFINITY, f64::min);
-        Ok(Trial {
-            step_size,
-            suboptimality: (!run.diverged && lowest.is_finite()).then_some(lowest),
-            seconds: run.reached.last().copied().flatten().filter(|_| !run.diverged).map(|reached| reached.seconds),
-        })
-    };
-    let mut grid = GRID.iter().map(|factor| tried(factor * suggested)).collect::<Result<Vec<_>>>()?;
-    for _ in 0..EXTENSIONS {
-        match best(&grid) {
-            Some(0) => grid.insert(0, tried(grid[0].step_size / FACTOR)?),
-            Some(k) if k + 1 == grid.len() => grid.push(tried(grid[k].step_size * FACTOR)?),
-            _ => break,
-        }
-    }
-    let chosen = best(&grid).map_or(suggested, |k| grid[k].step_size);
-    Ok(Tuning { method: timing.method.to_string(), threads: team.n_workers(), grid, chosen })
-}
-
-fn best(grid: &[Trial]) -> Option<usize> {
-    let cost = |trial: &Trial| {
-        let near = trial.suboptimality?;
-        // Any that arrives is better than any that does not.
-        Some((trial.seconds.is_none(), trial.seconds.unwrap_or(near)))
-    };
-    let costs = grid.iter().enumerate().filter_map(|(k, trial)| Some((k, cost(trial)?)));
-    costs.min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))).map(|(k, _)| k)
-}
-
 /// By how much sampling slows an epoch of Hogwild!: epochs with and without it in turn, the ratio of medians less 1.
 fn probe_cost(problem: &Problem, team: &Team) -> Result<f64> {
     let method = Method::hogwild(Sharing::Wild, UpdateKind::Sgd);
@@ -458,22 +296,6 @@ fn probe_cost(problem: &Problem, team: &Team) -> Result<f64> {
     };
     let [without, with] = seconds.each_mut().map(median);
     Ok(with / without - 1.0)
-}
-
-impl Data {
-    fn of(problem: &Problem) -> Self {
-        let (data, sparsity) = (problem.data(), Sparsity::of(problem.data(), 0));
-        Self {
-            name: data.name().to_owned(),
-            n_rows: data.n_rows(),
-            n_features: data.n_features(),
-            n_nonzeros: data.n_nonzeros() as u64,
-            omega: sparsity.omega.max,
-            delta: sparsity.delta.max,
-            rho: sparsity.rho.max,
-            mean_rho: sparsity.rho.mean,
-        }
-    }
 }
 
 impl Components {

@@ -5,11 +5,13 @@ mod experiment;
 mod folds;
 mod machine;
 mod method;
+mod outset;
 pub mod report;
 mod results;
 pub mod search;
 mod study;
 mod timing;
+mod tuning;
 
 pub use experiment::{Asked, Status, Watcher, experiment, usual_methods};
 pub use folds::Folds;

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::data::{Dataset, FeatureNumbers, Generator, open};
 use crate::error::{Error, Result};
-use crate::lab::experiment::{Asked, Status, Watcher, begin, optimum, tune};
+use crate::lab::experiment::{Asked, Status, Watcher};
+use crate::lab::outset::{begin, optimum};
 use crate::lab::timing::Timing;
+use crate::lab::tuning::tune;
 use crate::lab::{Curve, Method, Results, Run, Study, Tuning};
 use crate::penalty::Penalty;
 use crate::problem::Problem;

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::data::{Dataset, Rows};
+use crate::data::{Dataset, Rows, advise_huge_pages};
 use crate::error::{Error, Result};
 use crate::loss::{Loss, Task};
 use crate::penalty::Penalty;
@@ -185,7 +185,9 @@ impl<'a> Problem<'a> {
         let (n, d) = (self.n_rows(), self.n_features());
         let n_blocks = (self.data.n_nonzeros() / (BLOCK_COST * d.max(1))).clamp(1, MOST_BLOCKS);
         let block = |k: usize| {
-            let mut sum = vec![0.0; d];
+            let mut sum = Vec::with_capacity(d);
+            advise_huge_pages(&mut sum);
+            sum.resize(d, 0.0);
             for i in n * k / n_blocks..n * (k + 1) / n_blocks {
                 if a.get(i + AHEAD).is_some_and(|&a_i| a_i != 0.0) {
                     self.rows.prefetch(i + AHEAD);
@@ -196,9 +198,12 @@ impl<'a> Problem<'a> {
             }
             sum
         };
-        let blocks: Vec<Vec<f64>> = (0..n_blocks).into_par_iter().map(block).collect();
-        let mean = |j: usize| blocks.iter().map(|block| block[j]).sum::<f64>() / n as f64;
-        (0..d).into_par_iter().with_min_len(CHUNK).map(mean).collect()
+        let mut blocks: Vec<Vec<f64>> = (0..n_blocks).into_par_iter().map(block).collect();
+        let mut mean = blocks.remove(0);
+        mean.par_iter_mut().enumerate().with_min_len(CHUNK).for_each(|(j, sum)| {
+            *sum = (blocks.iter().map(|block| block[j]).fold(*sum, |sum, other| sum + other)) / n as f64;
+        });
+        mean
     }
 
     /// The certificate of (w, b) from w alone: a_i = -phi_i'(w·x_i + b). Its gap goes to 0 with w for losses without

@@ -31,6 +31,7 @@ pub use convert::{Converted, convert};
 pub use dataset::{Dataset, Numbering};
 pub use generate::Generator;
 pub use mmap::Mapped;
+pub(crate) use mmap::advise_huge_pages;
 pub use prefetch::{prefetch, prefetch_range};
 pub use row::{Row, Rows};
 pub use sparsity::{Sparsity, Spread};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use examples::{after_epochs, choice, crosses, problem, random_rows, ridge, text_like};
 use unfenced::loss::{self, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge, Task};
 use unfenced::strategy::Precision;
-use unfenced::strategy::{Choice, Delay, Order, Sharing, Strategy, StrategyKind, UpdateKind};
+use unfenced::strategy::{Choice, Delay, Order, Sharing, State, Strategy, StrategyKind, UpdateKind, build};
 use unfenced::{Dataset, Penalty, Problem, Team};
 
 fn one_worker_equals_sequential<F: Precision>(loss: &'static dyn Loss, penalty: Penalty, intercept: bool) {
@@ -214,6 +214,38 @@ fn objective_gradient_and_gap_are_the_same_with_any_number_of_threads() {
     }
 }
 
+/// The leap of crate::update::leap from where a and u stand, away from where they stood.
+fn plain_leap(
+    problem: &Problem,
+    data: &Dataset,
+    (a, u, rests): (&mut [f64], &mut [f64], &mut [u64]),
+    (a0, u0): (&[f64], &[f64]),
+) -> bool {
+    let (n, Penalty { l2, l1 }, loss) = (a.len(), problem.penalty(), problem.loss().dual().expect("a dual"));
+    let conjugate = |i: usize, a_i: f64| loss.conjugate(a_i, f64::from(problem.targets()[i]));
+    let moved: Vec<usize> = (0..n).filter(|&i| a[i] != a0[i]).collect();
+    let (go, stay): (Vec<usize>, Vec<usize>) = moved.iter().partition(|&&i| conjugate(i, 2.0 * a[i] - a0[i]).is_finite());
+    if stay.len() as f64 > 0.1 * moved.len() as f64 {
+        return false;
+    }
+    let mut way: Vec<f64> = u.iter().zip(u0).map(|(u, u0)| u - u0).collect();
+    for &i in &stay {
+        data.row(i).iter().for_each(|(j, x)| way[j] -= (a[i] - a0[i]) / (l2 * n as f64) * f64::from(x));
+    }
+    let dual = |t: f64| {
+        let conjugates: f64 = go.iter().map(|&i| conjugate(i, a[i] + t * (a[i] - a0[i]))).sum();
+        let square = |(u, way): (&f64, &f64)| ((u + t * way).abs() - l1 / l2).max(0.0).powi(2);
+        -conjugates / n as f64 - l2 / 2.0 * u.iter().zip(&way).map(square).sum::<f64>()
+    };
+    let t = [0.5, 1.0].into_iter().fold(0.0, |best, t| if dual(t) > dual(best) { t } else { best });
+    go.iter().for_each(|&i| a[i] += t * (a[i] - a0[i]));
+    u.iter_mut().zip(&way).for_each(|(u, way)| *u += t * way);
+    if t > 0.0 {
+        go.iter().for_each(|&i| rests[i] = 1);
+    }
+    t > 0.0
+}
+
 /// Plain f64 code straight from the papers. Rows have at most 3 non-zeros, which the engine sums in the same order, so that
 /// even the rounding agrees.
 fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64, h: f64) -> (Vec<f64>, Vec<f64>) {
@@ -222,7 +254,19 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
     let (mut s, mut average) = (vec![0.0; n], vec![0.0; d]);
     let mut rests = vec![1u64; n];
     let mut order = Order::new(data, choice.seed);
+    let (mut mark, mut next, mut pause) = (None, 12, 2);
     for epoch in 0..epochs {
+        if choice.update == UpdateKind::Sdca {
+            match mark.take() {
+                None if epoch >= next => mark = Some((epoch, a.clone(), w.clone())),
+                Some((at, a0, w0)) if epoch >= at + 2 => {
+                    pause =
+                        if plain_leap(problem, data, (&mut a, &mut w, &mut rests), (&a0, &w0)) { 1 } else { (2 * pause).min(32) };
+                    next = epoch + pause;
+                }
+                other => mark = other,
+            }
+        }
         // SAGA begins with the derivatives at the first weights; SVRG takes a snapshot in every second epoch.
         if (choice.update == UpdateKind::Saga && epoch == 0) || (choice.update == UpdateKind::Svrg && epoch % 2 == 0) {
             average.fill(0.0);
@@ -283,23 +327,57 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
 #[test]
 fn sequential_equals_the_papers_written_down_plainly() {
     let team = Team::new(1, false).expect("a worker");
+    let mut leaps = 0;
     for loss in loss::ALL {
-        let data = random_rows(200, 25, 3, loss.task() == Task::Regression, 31);
+        let data = random_rows(300, 12, 3, loss.task() == Task::Regression, 31);
         for penalty in [Penalty { l2: 0.01, l1: 0.0 }, Penalty { l2: 0.02, l1: 0.004 }] {
             let problem = problem(&data, loss, penalty, false);
             for &update in UpdateKind::ALL {
                 let choice = choice(StrategyKind::Sequential, update);
                 let h = if update == UpdateKind::Sdca { 1.0 } else { 0.3 };
-                let state = after_epochs::<f64>(&problem, &choice, &team, 4, h).state();
-                let (w, a) = plain_epochs(&problem, &data, &choice, 4, h);
-                let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| (x - y).abs() <= 1e-13 * (1.0 + y.abs()));
+                let epochs = if update == UpdateKind::Sdca { 25 } else { 4 };
+                let state = after_epochs::<f64>(&problem, &choice, &team, epochs, h).state();
+                let (w, a) = plain_epochs(&problem, &data, &choice, epochs as u64, h);
+                let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| (x - y).abs() <= 1e-12 * (1.0 + y.abs()));
                 assert!(same(&state.weights, &w), "{} with {penalty:?}: {choice:?}", loss.name());
                 if update == UpdateKind::Sdca {
                     assert!(same(&state.tables[0].1, &a), "duals of {} with {penalty:?}", loss.name());
+                    leaps += usize::from(pause(&state) == 1.0);
                 }
             }
         }
     }
+    assert!(leaps > 2, "{leaps} runs leapt last time they could");
+}
+
+/// How long sdca has waited, or will, for the mark that it leaps from: 1 after a leap.
+fn pause(state: &State<f64>) -> f64 {
+    state.tables.iter().find(|(name, _)| name == "marked when").expect("a table").1[1]
+}
+
+#[test]
+fn a_state_before_a_mark_or_a_leap_or_after_goes_on_as_if_nothing_had_been() {
+    let team = Team::new(1, false).expect("a worker");
+    let data = random_rows(400, 20, 3, false, 5);
+    let problem = problem(&data, &Hinge, Penalty { l2: 1e-3, l1: 0.0 }, false);
+    let choice = choice(StrategyKind::Sequential, UpdateKind::Sdca);
+    let new = || build::<f64>(&problem, &choice).expect("a method");
+    let (mut whole, mut leaps) = (new(), 0);
+    for epoch in 0..30 {
+        let state = whole.state();
+        whole.epoch(&problem, &team, 1.0);
+        let mut again = new();
+        again.restore(&state).expect("its own state");
+        again.epoch(&problem, &team, 1.0);
+        assert!(again.state() == whole.state(), "epoch {epoch}");
+        leaps += usize::from(pause(&state) == 1.0);
+        for name in ["marked duals", "marked vector", "marked when"] {
+            let mut spoilt = state.clone();
+            spoilt.tables.iter_mut().filter(|(table, _)| table == name).for_each(|(_, table)| table.push(0.5));
+            assert!(new().restore(&spoilt).is_err(), "{name}");
+        }
+    }
+    assert!(leaps > 2, "{leaps} epochs after a leap");
 }
 
 #[test]

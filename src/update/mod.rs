@@ -5,6 +5,7 @@
 
 mod adagrad;
 mod correction;
+mod leap;
 mod saga;
 mod sdca;
 mod sgd;
@@ -76,7 +77,7 @@ pub trait Update<F: Float>: Send + Sync {
     fn tables(&self) -> Tables<F>;
 
     /// Sets them. Tells whether they fit; if not, nothing is changed.
-    fn set_tables(&self, tables: &Tables<F>) -> bool;
+    fn set_tables(&mut self, tables: &Tables<F>) -> bool;
 
     /// Asks for the memory of row i's part of the tables.
     #[inline(always)]
@@ -179,7 +180,7 @@ impl<F: Float, G: GradientUpdate<F>> Update<F> for Stochastic<G> {
         self.0.tables().into_iter().map(|(name, cells)| (name.to_owned(), values(cells))).collect()
     }
 
-    fn set_tables(&self, tables: &Tables<F>) -> bool {
+    fn set_tables(&mut self, tables: &Tables<F>) -> bool {
         let own = self.0.tables();
         let saved: Option<Vec<&[F]>> =
             own.iter().map(|&(name, cells)| find_tables(tables, [(name, cells.len())]).map(|[table]| table)).collect();

@@ -78,7 +78,7 @@ impl<F: Float> Update<F> for Saga<F> {
         self.correction.tables()
     }
 
-    fn set_tables(&self, tables: &Tables<F>) -> bool {
+    fn set_tables(&mut self, tables: &Tables<F>) -> bool {
         self.correction.set_tables(tables)
     }
 

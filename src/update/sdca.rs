@@ -24,6 +24,8 @@
 //! [`LONGEST_REST`]-th; the first visit that moves it wakes it up. This is the shrinking of LIBLINEAR without its
 //! threshold and without its end game: no row is ever given up, so nothing has to be taken back.
 //!
+//! **Leaps.** From time to time a leaps along the way that the last epochs have gone: [`crate::update::leap`].
+//!
 //! **Means.** P(w) at the end of an epoch carries the noise of the last rows visited: D(a) may be within 1e-4 of the
 //! optimum where P(w) is not within 1e-3. What is certified is therefore the mean of the dual variables over the epoch (of
 //! which each step knows its own part: d times the share of the epoch that is left), whose P is lower and whose D is hardly so.
@@ -55,6 +57,7 @@ use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
 use crate::threads::Team;
+use crate::update::leap::Mark;
 use crate::update::{Duals, Estimate, Tables, Update, Visit, find_tables};
 use crate::weights::{Memory, Weights};
 
@@ -68,12 +71,12 @@ const LONGEST_REST: u8 = 16;
 
 /// All that a visit wants to know of its row besides the features: one cache line, where single tables would be seven.
 #[repr(align(32))]
-struct Example<F: Float> {
+pub(super) struct Example<F: Float> {
     /// y_i and |x_i|^2, copies of the problem's.
-    target: f32,
+    pub target: f32,
     squared_norm: f32,
     /// a_i.
-    dual: F::Cell,
+    pub dual: F::Cell,
     /// a_i less its mean over the epoch. A row that rests has not moved at its last visit: 0.
     lag: F::Cell,
     /// What the row adds to n P(w) and to n (P(w) - D(a)), as its last visit saw it.
@@ -83,19 +86,21 @@ struct Example<F: Float> {
 
 /// Exact steps on one dual variable at a time.
 pub struct Sdca<F: Float> {
-    examples: Vec<Example<F>>,
+    pub(super) examples: Vec<Example<F>>,
     /// Row i is visited in every `rests[i]`-th epoch: a power of 2.
-    rests: Vec<AtomicU8>,
+    pub(super) rests: Vec<AtomicU8>,
     /// 1 / (l2 n), or 1 / (k n).
-    scale: f64,
+    pub(super) scale: f64,
     /// l2, or k.
     strength: f64,
     /// l1 over that.
-    threshold: F,
+    pub(super) threshold: F,
     /// c, where l2 = 0; else empty.
     centre: Vec<F::Cell>,
     /// 1 / (k n) of the intercept, or 0 without one.
     intercept_scale: f64,
+    /// Where the next leap will start from.
+    pub(super) mark: Mark<F>,
 }
 
 impl<F: Float> Sdca<F> {
@@ -135,6 +140,7 @@ impl<F: Float> Sdca<F> {
             threshold: F::from_f64(l1 / strength),
             centre: zeros::<F>(if l2 > 0.0 { 0 } else { problem.n_features() }),
             intercept_scale: if problem.has_intercept() { scale / INTERCEPT_PULL } else { 0.0 },
+            mark: Mark::new(problem, l2 > 0.0 && !problem.has_intercept()),
         })
     }
 
@@ -145,9 +151,10 @@ impl<F: Float> Sdca<F> {
 }
 
 impl<F: Float> Update<F> for Sdca<F> {
-    /// The centres follow: c becomes w, and u and b are computed anew around them.
-    fn begin_epoch(&mut self, _epoch: u64, _problem: &Problem, _team: &Team, memory: &mut dyn Memory<F>) {
+    /// The centres follow: c becomes w, and u and b are computed anew around them. Where there are none, a leap may be due.
+    fn begin_epoch(&mut self, epoch: u64, problem: &Problem, team: &Team, memory: &mut dyn Memory<F>) {
         if self.intercept_scale == 0.0 && self.centre.is_empty() {
+            self.mark_or_leap(epoch, problem, team, memory);
             return;
         }
         let (mut stored, intercept) = memory.load();
@@ -204,18 +211,22 @@ impl<F: Float> Update<F> for Sdca<F> {
     fn tables(&self) -> Tables<F> {
         let column = |cell: fn(&Example<F>) -> &F::Cell| self.examples.iter().map(|example| cell(example).get()).collect();
         let rests = self.rests.iter().map(|rest| F::from_f32(rest.load(Ordering::Relaxed).into())).collect();
-        vec![
+        let mut tables = vec![
             ("duals".into(), column(|example| &example.dual)),
             ("lags".into(), column(|example| &example.lag)),
             ("rests".into(), rests),
             ("centre".into(), values(&self.centre)),
-        ]
+        ];
+        tables.extend(self.mark.tables());
+        tables
     }
 
-    fn set_tables(&self, tables: &Tables<F>) -> bool {
+    fn set_tables(&mut self, tables: &Tables<F>) -> bool {
         let n = self.examples.len();
         let sizes = [("duals", n), ("lags", n), ("rests", n), ("centre", self.centre.len())];
         let Some([duals, lags, rests, centre]) = find_tables(tables, sizes) else { return false };
+        let Some(mark) = self.mark.restored(tables) else { return false };
+        self.mark = mark;
         for (i, example) in self.examples.iter().enumerate() {
             example.dual.set(duals[i]);
             example.lag.set(lags[i]);

@@ -55,7 +55,7 @@ impl<F: Float> Update<F> for Svrg<F> {
         self.0.tables()
     }
 
-    fn set_tables(&self, tables: &Tables<F>) -> bool {
+    fn set_tables(&mut self, tables: &Tables<F>) -> bool {
         self.0.set_tables(tables)
     }
 

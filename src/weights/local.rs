@@ -36,8 +36,8 @@ impl<F: Float> Memory<F> for Plain<F> {
     fn zeros(n: usize) -> Self {
         Self { weights: vec![F::ZERO; n], intercept: F::ZERO }
     }
-    fn load(&self) -> (Vec<F>, F) {
-        (self.weights.clone(), self.intercept)
+    fn load_into(&self, weights: &mut Vec<F>) {
+        weights.clone_from(&self.weights);
     }
     fn intercept(&self) -> F {
         self.intercept

@@ -82,8 +82,14 @@ pub trait Memory<F: Float>: Send + Sync {
     fn zeros(n: usize) -> Self
     where
         Self: Sized;
+    /// The weights, into memory that is there already.
+    fn load_into(&self, weights: &mut Vec<F>);
     /// The weights and the intercept.
-    fn load(&self) -> (Vec<F>, F);
+    fn load(&self) -> (Vec<F>, F) {
+        let mut weights = Vec::new();
+        self.load_into(&mut weights);
+        (weights, self.intercept())
+    }
     /// The intercept alone.
     fn intercept(&self) -> F;
     /// Sets them.

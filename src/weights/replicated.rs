@@ -12,7 +12,7 @@ use std::cell::Cell as Private;
 
 use crossbeam::utils::CachePadded;
 
-use crate::sync::{Cell, Float, Mutex, MutexGuard, set_values, values, zeros};
+use crate::sync::{Cell, Float, Mutex, MutexGuard, set_values, zeros};
 use crate::weights::shared::publish;
 use crate::weights::{Memory, Weights};
 
@@ -135,10 +135,9 @@ impl<F: Float> Memory<F> for Replicated<F> {
     fn zeros(n: usize) -> Self {
         Self { head: Mutex::default(), tail: zeros::<F>(n), intercept: F::Cell::new(F::ZERO).into() }
     }
-    fn load(&self) -> (Vec<F>, F) {
-        let mut weights = self.lock().weights.clone();
-        weights.extend(values::<F>(&self.tail));
-        (weights, self.intercept.get())
+    fn load_into(&self, weights: &mut Vec<F>) {
+        weights.clone_from(&self.lock().weights);
+        weights.extend(self.tail.iter().map(Cell::get));
     }
     fn intercept(&self) -> F {
         self.intercept.get()

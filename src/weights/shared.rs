@@ -4,7 +4,7 @@ use std::cell::Cell as Private;
 
 use crossbeam::utils::CachePadded;
 
-use crate::sync::{Cell, Float, set_values, values, zeros};
+use crate::sync::{Cell, Float, set_values, zeros};
 use crate::weights::{Memory, Weights};
 
 /// Owns the weights that workers share.
@@ -42,8 +42,9 @@ impl<F: Float> Memory<F> for Shared<F> {
     fn zeros(n: usize) -> Self {
         Self { weights: zeros::<F>(n), intercept: CachePadded::new(F::Cell::new(F::ZERO)) }
     }
-    fn load(&self) -> (Vec<F>, F) {
-        (values(&self.weights), self.intercept.get())
+    fn load_into(&self, weights: &mut Vec<F>) {
+        weights.clear();
+        weights.extend(self.weights.iter().map(Cell::get));
     }
     fn intercept(&self) -> F {
         self.intercept.get()

@@ -26,6 +26,13 @@ use crate::sync::Float;
 use crate::update::{Update, Visit};
 use crate::weights::{Meeting, Weights};
 
+/// A merge runs over its features a few times; this many non-zeros of rows cost as much as one of them.
+pub(super) const FEATURE_COST: f64 = 0.5;
+/// The share of the time that merges may take.
+pub(super) const MERGE_SHARE: f64 = 0.1;
+/// Rows of a worker between two merges, at least.
+pub(super) const FEWEST_ROWS: usize = 16;
+
 /// A worker's steps since the last merge.
 #[derive(Debug)]
 pub struct Climb<F> {

@@ -32,8 +32,6 @@ use crate::weights::Shared;
 const FEWEST_ROWS: usize = 32;
 /// ... and at most: enough to make meeting cheap.
 const MOST_ROWS: usize = 8192;
-/// A worker who is alone looks up so often whether the run is cancelled.
-const CANCEL_ROWS: usize = 1024;
 
 /// Components of the conflict graph, batch by batch.
 #[derive(Debug, Default)]
@@ -180,13 +178,7 @@ fn next_batch(rows: usize, largest_share: f64, n_workers: usize) -> (usize, bool
 fn alone<F: Float, U: Update<F>>(job: Job<'_>, update: &U, shared: &Shared<F>, places: Range<usize>, step_size: F) {
     let intercept = Cell::new(F::ZERO);
     let w = shared.view::<false>(&intercept);
-    shared.with_intercept(&intercept, || {
-        for start in places.clone().step_by(CANCEL_ROWS).take_while(|_| !job.team.cancelled()) {
-            for visit in job.visits(update, start..(start + CANCEL_ROWS).min(places.end)) {
-                job.step(0, update, visit, w, step_size);
-            }
-        }
-    });
+    shared.with_intercept(&intercept, || job.alone(update, places, w, step_size));
 }
 
 /// Who visits which rows of a batch.

@@ -31,8 +31,8 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Hogwild {
         }
     }
 
-    fn repair_epochs(&self, n_workers: usize) -> u64 {
-        if n_workers > 1 && !self.atomic { 8 } else { 64 }
+    fn repairs_before(&self, epoch: u64, n_workers: usize) -> bool {
+        epoch.is_multiple_of(if n_workers > 1 && !self.atomic { 8 } else { 64 })
     }
 }
 

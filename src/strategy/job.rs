@@ -27,6 +27,9 @@ pub(super) const FAR: usize = 16;
 /// ... and so many before, its features and values.
 pub(super) const NEAR: usize = 6;
 
+/// A worker who is alone looks up so often whether the run is cancelled.
+const CANCEL_ROWS: usize = 1024;
+
 /// Of a streamed store so many rows, or as many as a chunk has, are read while a chunk is worked on.
 const READ_AHEAD_ROWS: usize = 4096;
 
@@ -70,5 +73,14 @@ impl<'a> Job<'a> {
             ahead(place);
             visit
         })
+    }
+
+    /// The first worker's steps at these places, nobody beside him, as long as the run is not cancelled.
+    pub(super) fn alone<F: Float, U: Update<F>, W: Weights<F>>(self, update: &U, places: Range<usize>, w: W, step_size: F) {
+        for start in places.clone().step_by(CANCEL_ROWS).take_while(|_| !self.team.cancelled()) {
+            for visit in self.visits(update, start..(start + CANCEL_ROWS).min(places.end)) {
+                self.step(0, update, visit, w, step_size);
+            }
+        }
     }
 }

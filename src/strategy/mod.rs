@@ -13,6 +13,7 @@ mod crew;
 mod global_lock;
 mod hogwild;
 mod job;
+mod message;
 mod minibatch;
 mod order;
 mod parameter_server;
@@ -81,10 +82,10 @@ pub trait Pass<F: Float, U>: Send + Sync {
         Vec::new()
     }
 
-    /// In so many epochs the weights are computed anew from the dual variables, if there are some, so that neither rounding
-    /// nor what workers have lost between them adds up.
-    fn repair_epochs(&self, _n_workers: usize) -> u64 {
-        64
+    /// Whether the weights are computed anew from the dual variables before this epoch, if there are some, so that neither
+    /// rounding nor what workers have lost between them adds up.
+    fn repairs_before(&self, epoch: u64, _n_workers: usize) -> bool {
+        epoch.is_multiple_of(64)
     }
 }
 
@@ -163,7 +164,7 @@ struct Run<F: Float, U, P: Pass<F, U>> {
 
 impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
     fn epoch(&mut self, problem: &Problem, team: &Team, step_size: F) -> usize {
-        if self.epoch > 0 && self.epoch.is_multiple_of(self.pass.repair_epochs(team.n_workers())) {
+        if self.epoch > 0 && self.pass.repairs_before(self.epoch, team.n_workers()) {
             self.repair(problem, team);
         }
         self.update.begin_epoch(self.epoch, problem, team, &mut self.memory);
@@ -242,6 +243,7 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Run<F, U, P> {
             let v = team.install(|| problem.transposed(&duals.now));
             let intercept = self.memory.intercept();
             self.memory.store(&self.update.stored(&v), intercept);
+            self.update.repaired();
         }
     }
 }

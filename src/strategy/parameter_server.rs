@@ -31,15 +31,14 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::error::Result;
 use crate::problem::Problem;
-use crate::strategy::compression::{Debt, keep_largest, quantise};
+use crate::strategy::compression::Debt;
+use crate::strategy::message::{INDEX_BITS, Message, Worker, value_bits};
 use crate::strategy::minibatch::batch_rows;
 use crate::strategy::{Compression, Figures, Job, Pass};
 use crate::sync::{AtomicUsize, Float, Mutex, MutexGuard, Ordering};
 use crate::update::{GradientUpdate, Stochastic, Tables, Update};
 use crate::weights::{Shared, Weights};
 
-/// A feature's number in a message that is not coded.
-const INDEX_BITS: u64 = 32;
 /// The tables of what workers owe have this name and the worker's number.
 const OWED: &str = "owed by ";
 
@@ -53,33 +52,6 @@ pub struct ParameterServer<F: Float> {
     /// Each locks his own for a whole pass.
     workers: Vec<Mutex<Worker<F>>>,
     server: Mutex<Server<F>>,
-}
-
-/// A gradient as it is sent.
-#[derive(Debug, Default)]
-struct Message<F> {
-    /// The step whose weights it was computed with.
-    step: usize,
-    n_rows: usize,
-    /// (feature, value) of what C leaves of g_k.
-    entries: Vec<(u32, F)>,
-    /// The sum of the rows' derivatives: b's gradient.
-    slope: F,
-    /// How many of the rows hold a feature. Costs no bits: it follows from the order.
-    occurrences: Vec<(u32, u32)>,
-    n_nonzeros: u64,
-    bits: u64,
-}
-
-/// What a worker keeps from step to step.
-struct Worker<F> {
-    /// The sums of his share for each feature, 0 between shares: derivatives times values, and rows.
-    sums: Vec<F>,
-    occurrences: Vec<u32>,
-    touched: Vec<u32>,
-    /// What he owes, if what he does not send is not forgotten.
-    debt: Option<Debt<F>>,
-    message: Message<F>,
 }
 
 /// Where gradients arrive.
@@ -129,12 +101,6 @@ impl<F: Float> ParameterServer<F> {
         Ok(Self { compression, n_backup, batch, n_features: d, workers: Vec::new(), server: Mutex::new(server) })
     }
 
-    fn worker(&self, debt: Option<Debt<F>>) -> Mutex<Worker<F>> {
-        let d = self.n_features;
-        let (sums, occurrences) = (vec![F::ZERO; d], vec![0; d]);
-        Mutex::new(Worker { sums, occurrences, touched: Vec::new(), debt, message: Message::default() })
-    }
-
     fn remembers(&self) -> bool {
         matches!(self.compression, Compression::TopK { forget: false, .. })
     }
@@ -143,7 +109,7 @@ impl<F: Float> ParameterServer<F> {
     fn engage(&mut self, n_workers: usize) {
         while self.workers.len() < n_workers {
             let debt = self.remembers().then(|| Debt::new(self.n_features));
-            self.workers.push(self.worker(debt));
+            self.workers.push(Mutex::new(Worker::new(self.n_features, debt)));
         }
         for gone in self.workers.drain(n_workers..).collect::<Vec<_>>() {
             if let (Some(first), Some(debt)) = (&mut lock(&self.workers[0]).debt, &lock(&gone).debt) {
@@ -179,7 +145,7 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for ParameterServer<
     fn figures(&self) -> Figures {
         let Server { tally: Tally { sent, used, late, bits, n_nonzeros }, .. } = &*lock(&self.server);
         let mean = |sum: u64, n: u64| sum as f64 / n.max(1) as f64;
-        let value_bits = 8 * size_of::<F>() as u64;
+        let value_bits = value_bits::<F>();
         vec![
             ("bits_per_update", mean(*bits, *sent)),
             ("dense_bits_per_update", (value_bits * self.n_features as u64) as f64),
@@ -204,7 +170,8 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for ParameterServer<
         if !found.is_empty() && !self.remembers() {
             return false;
         }
-        self.workers = found.into_iter().map(|(_, owed)| self.worker(Some(Debt::of(owed)))).collect();
+        let worker = |(_, owed): &(String, Vec<F>)| Mutex::new(Worker::new(self.n_features, Some(Debt::of(owed))));
+        self.workers = found.into_iter().map(worker).collect();
         true
     }
 }
@@ -293,51 +260,22 @@ impl<F: Float, G: GradientUpdate<F>> Epoch<'_, F, G> {
                 }
                 let derivative = self.update.decide(problem, i, w);
                 slope += derivative;
-                for (j, x) in problem.rows().row(i).iter() {
-                    if me.occurrences[j] == 0 {
-                        me.touched.push(j as u32);
-                    }
-                    me.occurrences[j] += 1;
-                    me.sums[j] += derivative * F::from_f32(x);
-                }
+                me.add(problem.rows().row(i), derivative);
             }
         });
         if over {
             lock(&self.pass.server).tally.late += 1;
         }
-        let message = &mut me.message;
-        (message.step, message.n_rows, message.slope) = (step, share.len(), slope);
-        message.entries.clear();
-        message.occurrences.clear();
-        for j in me.touched.drain(..) {
-            let (sum, rows) = (&mut me.sums[j as usize], &mut me.occurrences[j as usize]);
-            message.occurrences.push((j, std::mem::take(rows)));
-            if *sum != F::ZERO {
-                message.entries.push((j, std::mem::replace(sum, F::ZERO)));
-            }
-        }
-        message.n_nonzeros = message.entries.len() as u64;
+        me.collect(step, share.len(), slope);
         whole
     }
 
     /// Makes the message of the sums.
     fn compress(&self, me: &mut Worker<F>, worker: usize, step: usize, batch_rows: usize) {
-        let (entries, size) = (&mut me.message.entries, F::from_f64(batch_rows as f64));
-        entries.iter_mut().for_each(|(_, value)| *value = *value / size);
-        let value_bits = 8 * size_of::<F>() as u64;
-        let uncoded = |entries: &[(u32, F)]| entries.len() as u64 * (INDEX_BITS + value_bits);
-        let bits = match self.pass.compression {
-            Compression::Whole => uncoded(entries),
-            Compression::Qsgd(n_levels) => quantise(entries, n_levels, &mut self.random(step, worker)),
-            Compression::TopK { k, .. } => {
-                match &mut me.debt {
-                    Some(debt) => debt.pay(entries, k),
-                    None => keep_largest(entries, k),
-                }
-                uncoded(entries)
-            }
-        };
-        me.message.bits = bits + if self.job.problem.has_intercept() { value_bits } else { 0 };
+        me.compress(self.pass.compression, batch_rows, || self.random(step, worker));
+        if self.job.problem.has_intercept() {
+            me.message.bits += value_bits::<F>();
+        }
     }
 
     fn random(&self, step: usize, worker: usize) -> Xoshiro256PlusPlus {

@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::problem::Problem;
-use crate::strategy::climb::{Climb, scale};
+use crate::strategy::climb::{Climb, FEATURE_COST, FEWEST_ROWS, MERGE_SHARE, scale};
 use crate::strategy::crew::Crew;
 use crate::strategy::{Job, Pass};
 use crate::sync::{Float, Mutex};
@@ -20,18 +20,10 @@ use crate::threads::Ticket;
 use crate::update::Update;
 use crate::weights::{Replica, Replicated};
 
-/// A merge runs over the head a few times; this many non-zeros of rows cost as much as one of its features.
-const FEATURE_COST: f64 = 0.5;
-/// The share of the time that merges may take.
-const MERGE_SHARE: f64 = 0.1;
 /// Merges of each worker in an epoch that are wanted at least: the head is cut where they would cost more.
 const MERGES_WANTED: f64 = 24.0;
 /// A head this small is merged in a microsecond, and is never cut.
 const FEWEST_FEATURES: usize = 1024;
-/// A worker who is alone looks up so often whether the run is cancelled.
-const CANCEL_ROWS: usize = 1024;
-/// Rows between two merges, at least.
-const FEWEST_ROWS: usize = 16;
 
 /// Private heads, merged.
 pub struct Replicate<F> {
@@ -78,8 +70,11 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
             }
             let ticket = Ticket::new(places.len().div_ceil(rows));
             team.share(size, |worker| {
-                let mut replica = replicas[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let mut worker = Worker::new(job, worker, update, shared, &mut replica, *n_head, size);
+                let replica = &mut *replicas[worker].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                shared.refresh(replica);
+                job.watch.merged(worker);
+                let (number, n_head, n_workers, climb) = (worker, *n_head, size, Climb::default());
+                let mut worker = Worker { job, number, update, shared, replica, n_head, n_workers, climb };
                 while let Some(chunk) = ticket.draw().filter(|_| !team.cancelled()) {
                     let start = places.start + chunk * rows;
                     worker.work(start..(start + rows).min(places.end), step_size);
@@ -94,9 +89,9 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
         Some(self.crew.size())
     }
 
-    /// Only the tail can lose an addition, and seldom does.
-    fn repair_epochs(&self, _n_workers: usize) -> u64 {
-        32
+    /// Only the tail can lose an addition, and seldom does; most often in the first epochs, when nearly all rows move.
+    fn repairs_before(&self, epoch: u64, n_workers: usize) -> bool {
+        epoch.is_multiple_of(32) || (epoch == 8 && n_workers > 1)
     }
 }
 
@@ -104,13 +99,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
 fn alone<F: Float, U: Update<F>>(job: Job<'_>, update: &U, shared: &Replicated<F>, places: Range<usize>, step_size: F) {
     let intercept = Cell::new(F::ZERO);
     shared.with_intercept(&intercept, || {
-        shared.alone(&intercept, |w| {
-            for start in places.clone().step_by(CANCEL_ROWS).take_while(|_| !job.team.cancelled()) {
-                for visit in job.visits(update, start..(start + CANCEL_ROWS).min(places.end)) {
-                    job.step(0, update, visit, w, step_size);
-                }
-            }
-        });
+        shared.alone(&intercept, |w| job.alone(update, places, w, step_size));
     });
     job.watch.merged(0); // the others will copy what he wrote
 }
@@ -128,21 +117,7 @@ struct Worker<'a, F: Float, U> {
     climb: Climb<F>,
 }
 
-impl<'a, F: Float, U: Update<F>> Worker<'a, F, U> {
-    fn new(
-        job: Job<'a>,
-        number: usize,
-        update: &'a U,
-        shared: &'a Replicated<F>,
-        replica: &'a mut Replica<F>,
-        n_head: usize,
-        n_workers: usize,
-    ) -> Self {
-        shared.refresh(replica);
-        job.watch.merged(number);
-        Self { job, number, update, shared, replica, n_head, n_workers, climb: Climb::default() }
-    }
-
+impl<F: Float, U: Update<F>> Worker<'_, F, U> {
     fn work(&mut self, places: Range<usize>, step_size: F) {
         let Self { job, number, update, shared, replica, climb, .. } = self;
         let intercept = Cell::new(F::ZERO);

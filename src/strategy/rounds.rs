@@ -15,21 +15,15 @@
 //! Rounds with private changes are SySCD's (Ioannou, Mendler-Duenner and Parnell, NeurIPS 2019), merges that are searched
 //! CoCoA+'s (Ma et al., ICML 2015) made exact.
 
-use crate::strategy::climb::{Climb, scale};
+use crate::strategy::climb::{Climb, FEATURE_COST, FEWEST_ROWS, MERGE_SHARE, scale};
 use crate::strategy::{Job, Pass, Sequential};
 use crate::sync::{AtomicBool, Cell, Float, Mutex, Ordering, RwLock, zeros};
 use crate::threads::Barrier;
 use crate::update::Update;
 use crate::weights::{Meeting, Memory, Plain, Weights};
 
-/// A merge runs over all features a few times; this many non-zeros of rows cost as much as one of them.
-const FEATURE_COST: f64 = 0.5;
-/// The share of the time that merges may take, ...
-const MERGE_SHARE: f64 = 0.1;
-/// ... unless there were fewer than so many in an epoch: what is stale costs epochs.
+/// Rounds of an epoch that are wanted at least, whatever their merges cost: what is stale costs epochs.
 const ROUNDS_WANTED: usize = 6;
-/// Rows of a worker in a round, at least.
-const FEWEST_ROWS: usize = 16;
 /// Features that are merged at a time: their changes stay in the nearest cache.
 const BLOCK: usize = 1024;
 /// Sums that run side by side.

@@ -11,13 +11,11 @@
 
 use crate::problem::Problem;
 use crate::sync::{Cell, Float, zeros};
-use crate::update::{GradientUpdate, prox};
+use crate::update::{GradientUpdate, SparsePenalty};
 
 /// Stochastic gradient steps, scaled coordinate by coordinate.
 pub struct Adagrad<F: Float> {
-    rarities: Vec<F>,
-    l2: F,
-    l1: F,
+    penalty: SparsePenalty<F>,
     /// G_j; the last one is the intercept's.
     squares: Vec<F::Cell>,
 }
@@ -25,13 +23,7 @@ pub struct Adagrad<F: Float> {
 impl<F: Float> Adagrad<F> {
     /// For this problem's penalty and features.
     pub fn new(problem: &Problem) -> Self {
-        let penalty = problem.penalty();
-        Self {
-            rarities: problem.rarities(),
-            l2: F::from_f64(penalty.l2),
-            l1: F::from_f64(penalty.l1),
-            squares: zeros::<F>(problem.n_features() + 1),
-        }
+        Self { penalty: SparsePenalty::new(problem), squares: zeros::<F>(problem.n_features() + 1) }
     }
 
     /// h_j, once the gradient has been added to G_j; none while G_j is 0.
@@ -47,8 +39,7 @@ impl<F: Float> GradientUpdate<F> for Adagrad<F> {
     #[inline(always)]
     fn change(&self, j: usize, w_j: F, gradient: F, penalty_share: F, step_size: F) -> F {
         let Some(h_j) = self.step(j, gradient, step_size) else { return F::ZERO };
-        let h = h_j * penalty_share;
-        prox(w_j - h_j * gradient, h * self.l1, h * self.l2) - w_j
+        self.penalty.prox(w_j - h_j * gradient, h_j * penalty_share) - w_j
     }
 
     fn intercept_change(&self, gradient: F, _batch: usize, step_size: F) -> F {
@@ -57,7 +48,7 @@ impl<F: Float> GradientUpdate<F> for Adagrad<F> {
     }
 
     fn rarities(&self) -> &[F] {
-        &self.rarities
+        &self.penalty.rarities
     }
 
     fn tables(&self) -> Vec<(&'static str, &[F::Cell])> {
@@ -65,6 +56,6 @@ impl<F: Float> GradientUpdate<F> for Adagrad<F> {
     }
 
     fn another(&self) -> Self {
-        Self { rarities: self.rarities.clone(), squares: zeros::<F>(self.squares.len()), ..*self }
+        Self { penalty: self.penalty.clone(), squares: zeros::<F>(self.squares.len()) }
     }
 }

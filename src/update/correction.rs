@@ -28,7 +28,7 @@ use crate::data::prefetch;
 use crate::problem::Problem;
 use crate::sync::{Cell, Float, set_values, values, zeros};
 use crate::threads::Team;
-use crate::update::{Tables, find_tables, prox};
+use crate::update::{SparsePenalty, Tables, find_tables};
 use crate::weights::{Memory, Weights};
 
 /// The intercept takes this share of a step, as in [`crate::update::Sgd`] and for the same reason: workers publish theirs
@@ -37,9 +37,7 @@ const INTERCEPT_SHARE: f64 = 0.01;
 
 /// The derivatives at earlier weights, and the gradient that goes with them.
 pub(super) struct Correction<F: Float> {
-    rarities: Vec<F>,
-    l2: F,
-    l1: F,
+    penalty: SparsePenalty<F>,
     /// s_i.
     pub derivatives: Vec<F::Cell>,
     /// avg_j; the last one is the intercept's, the mean of s.
@@ -49,11 +47,8 @@ pub(super) struct Correction<F: Float> {
 impl<F: Float> Correction<F> {
     /// All s_i = 0.
     pub fn new(problem: &Problem) -> Self {
-        let penalty = problem.penalty();
         Self {
-            rarities: problem.rarities(),
-            l2: F::from_f64(penalty.l2),
-            l1: F::from_f64(penalty.l1),
+            penalty: SparsePenalty::new(problem),
             derivatives: zeros::<F>(problem.n_rows()),
             averages: zeros::<F>(problem.n_features() + 1),
         }
@@ -89,10 +84,9 @@ impl<F: Float> Correction<F> {
     #[inline(always)]
     pub fn step<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, change: F, step_size: F, seen: impl Fn(usize, F)) {
         for (j, x) in problem.rows().row(i).iter() {
-            let (rarity, part) = (self.rarities[j], change * F::from_f32(x));
+            let (rarity, part) = (self.penalty.rarities[j], change * F::from_f32(x));
             let v = part + rarity * self.averages[j].get();
-            let h = step_size * rarity;
-            w.add_with(j, |w_j| prox(w_j - step_size * v, h * self.l1, h * self.l2) - w_j);
+            w.add_with(j, |w_j| self.penalty.prox(w_j - step_size * v, step_size * rarity) - w_j);
             seen(j, part);
         }
         if problem.has_intercept() {

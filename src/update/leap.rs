@@ -75,6 +75,11 @@ impl<F: Float> Mark<F> {
         Self { duals, stored: Vec::new(), now: Vec::new(), epoch: FIRST_MARK, pause: FIRST_PAUSE, n_features }
     }
 
+    /// Another is set as soon as may be.
+    pub fn forget(&mut self) {
+        self.stored.clear();
+    }
+
     pub fn tables(&self) -> Tables<F> {
         let when = [self.epoch, self.pause].map(|epochs| F::from_f64(epochs as f64));
         vec![
@@ -108,7 +113,7 @@ impl<F: Float> Sdca<F> {
             self.mark.epoch = epoch;
         } else if !self.mark.stored.is_empty() && epoch >= self.mark.epoch + MARK_TO_LEAP {
             let higher = team.install(|| self.leap(problem, memory));
-            self.mark.stored.clear();
+            self.mark.forget();
             self.mark.pause = if higher { 1 } else { (2 * self.mark.pause).min(LONGEST_PAUSE) };
             self.mark.epoch = epoch + self.mark.pause;
         }

@@ -11,7 +11,7 @@ mod sdca;
 mod sgd;
 mod svrg;
 
-use crate::penalty::soft;
+use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
 use crate::sync::{Float, set_values, values};
 use crate::threads::Team;
@@ -100,6 +100,9 @@ pub trait Update<F: Float>: Send + Sync {
     /// they merge: added up, it would lead too far.
     const AVERAGES_MERGES: bool = false;
 
+    /// Told when the weights have been computed anew from the dual variables: how they stood before is no longer comparable.
+    fn repaired(&mut self) {}
+
     /// By how much at least n D(a) rises when a_i changes by its best step, or a part of it.
     fn gain(&self, _i: usize, _change: F) -> f64 {
         0.0
@@ -187,6 +190,28 @@ impl<F: Float, G: GradientUpdate<F>> Update<F> for Stochastic<G> {
         let Some(saved) = saved.filter(|saved| saved.len() == tables.len()) else { return false };
         own.iter().zip(saved).for_each(|((_, cells), saved)| set_values(cells, saved));
         true
+    }
+}
+
+/// The penalty as sparse steps apply it: to the features of a row only, and n/n_j times as strongly.
+#[derive(Clone)]
+struct SparsePenalty<F> {
+    /// n/n_j: [`Problem::rarities`].
+    rarities: Vec<F>,
+    l2: F,
+    l1: F,
+}
+
+impl<F: Float> SparsePenalty<F> {
+    fn new(problem: &Problem) -> Self {
+        let Penalty { l2, l1 } = problem.penalty();
+        Self { rarities: problem.rarities(), l2: F::from_f64(l2), l1: F::from_f64(l1) }
+    }
+
+    /// The prox of h times the penalty.
+    #[inline(always)]
+    fn prox(&self, v: F, h: F) -> F {
+        prox(v, h * self.l1, h * self.l2)
     }
 }
 

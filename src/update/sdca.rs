@@ -251,6 +251,10 @@ impl<F: Float> Update<F> for Sdca<F> {
         Some(Duals { now, mean, intercept_scale: self.intercept_scale })
     }
 
+    fn repaired(&mut self) {
+        self.mark.forget();
+    }
+
     fn dual_curvature(&self) -> Option<f64> {
         Some(1.0 / self.scale)
     }

@@ -11,7 +11,7 @@
 
 use crate::problem::Problem;
 use crate::sync::Float;
-use crate::update::{GradientUpdate, prox};
+use crate::update::{GradientUpdate, SparsePenalty};
 
 /// The intercept belongs to every row and takes this share of a step on one of them (as in scikit-learn's SGD for sparse
 /// data), so that many workers' copies, published chunk by chunk, do not overshoot together. A large batch earns whole steps.
@@ -19,25 +19,19 @@ const INTERCEPT_SHARE: f64 = 0.01;
 
 /// Plain stochastic (sub)gradient steps.
 #[derive(Clone)]
-pub struct Sgd<F> {
-    rarities: Vec<F>,
-    l2: F,
-    l1: F,
-}
+pub struct Sgd<F>(SparsePenalty<F>);
 
 impl<F: Float> Sgd<F> {
     /// For this problem's penalty and features.
     pub fn new(problem: &Problem) -> Self {
-        let penalty = problem.penalty();
-        Self { rarities: problem.rarities(), l2: F::from_f64(penalty.l2), l1: F::from_f64(penalty.l1) }
+        Self(SparsePenalty::new(problem))
     }
 }
 
 impl<F: Float> GradientUpdate<F> for Sgd<F> {
     #[inline(always)]
     fn change(&self, _j: usize, w_j: F, gradient: F, penalty_share: F, step_size: F) -> F {
-        let h = step_size * penalty_share;
-        prox(w_j - step_size * gradient, h * self.l1, h * self.l2) - w_j
+        self.0.prox(w_j - step_size * gradient, step_size * penalty_share) - w_j
     }
 
     fn intercept_change(&self, gradient: F, batch: usize, step_size: F) -> F {
@@ -46,7 +40,7 @@ impl<F: Float> GradientUpdate<F> for Sgd<F> {
     }
 
     fn rarities(&self) -> &[F] {
-        &self.rarities
+        &self.0.rarities
     }
 
     fn tables(&self) -> Vec<(&'static str, &[F::Cell])> {

@@ -21,6 +21,16 @@
 //!
 //! With max(s, 1) lambda, four times shorter for the logistic loss, the large batches take four times the epochs; a quarter
 //! of h(1) takes twice as many, and four times h(1) is no better.
+//!
+//! On rows of unit length h(1) needs no tuning. Epochs of sgd (sequential) until P(w) is 1 % above its optimum, with C = 1 and
+//! 1/16, 1/4, 1, 4 and 16 times h(1); - is more than 40:
+//!
+//! | loss | rcv1 | debian-libraries | 20 Newsgroups |
+//! |---|---|---|---|
+//! | hinge | -, 29, 26, 26, 26 | -, 35, 33, 36, 36 | -, -, 38, 38, - |
+//! | squared hinge | 26, 8, 10, 16, 16 | 23, 10, 11, 20, 20 | 22, 7, 7, 11, 11 |
+//! | logistic | 20, 5, 2, 3, 4 | 17, 4, 2, 2, 4 | 26, 6, 2, 3, 4 |
+//!
 //! saga and svrg, whose steps need not shrink, must be safe on every row: theirs is 1 / (3 s max |x_i|^2), that of the SAGA
 //! paper. Where the loss has a corner no correction vanishes, and they shrink as sgd's.
 

@@ -120,6 +120,17 @@ fn compressed_text_gives_the_same_rows_by_its_first_bytes_and_not_by_its_name() 
 }
 
 #[test]
+fn a_bz2_of_more_blocks_than_are_decoded_at_once_is_read_as_its_text() {
+    let rows = examples(10, 3000, 20);
+    let text = text_of(&rows);
+    let pieces = |text: &str| text.as_bytes().chunks(text.len() / 600).map(|piece| compressed(piece, "bz2")).collect::<Vec<_>>();
+    let folder = Folder::with("many", pieces(&text).concat());
+    assert_eq!(rows_of(&open(&folder.path("many"), 3)), rows);
+    folder.write("wrong", pieces(&format!("{text}1 2:x\n")).concat());
+    folder.refused("inspect wrong", 1, &[&format!("wrong:{}: '2:x'", text.lines().count() + 1)]);
+}
+
+#[test]
 fn files_packed_in_several_parts_are_read_to_their_end() {
     let rows = examples(9, 200, 20);
     let text = text_of(&rows);

@@ -11,6 +11,7 @@ use memchr::memchr;
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
 use crate::data::block::{Block, Pair};
+use crate::data::bz2;
 use crate::data::census::Census;
 use crate::data::mmap::{Mapped, advise_huge_pages};
 use crate::data::number::{PlainPair, finite, index, is_blank, number, plain_pair};
@@ -39,6 +40,9 @@ struct Parsed {
 /// What is kept of a block, and its lines; or what is wrong with it.
 type Kept<T> = Result<(T, u64, Option<Fault>)>;
 
+/// The places of blocks in the text, and what is kept of them.
+type Places<T> = Vec<(usize, Kept<T>)>;
+
 /// Reads all examples of a text, mapped or streamed, and counts their features. Of each block that which `keep` returns is
 /// kept, in the order of the text.
 ///
@@ -50,15 +54,23 @@ pub fn read<T: Send>(
     numbers: FeatureNumbers,
     keep: impl Fn(Block) -> Result<T> + Sync,
 ) -> Result<(Vec<T>, Census)> {
-    match source {
-        Source::Mapped(file) => parse(path, mapped_blocks(&file), |text| file.release(text), numbers, keep),
-        Source::Stream(stream) => parse(path, streamed_blocks(stream), |_| (), numbers, keep),
-    }
+    let reader = Reader { path, numbers, keep, failed: AtomicBool::new(false) };
+    let (parsed, census) = match source {
+        Source::Mapped(file) => reader.parse(mapped_blocks(&file), |text| file.release(text)),
+        Source::Stream(stream) => reader.parse(streamed_blocks(stream), |_| ()),
+        Source::Bz2(file) => reader.parse_bz2(&file)?,
+    };
+    Ok((reader.in_order(parsed)?, census))
 }
 
 fn mapped_blocks(file: &Mapped) -> impl Iterator<Item = std::io::Result<Cow<'_, [u8]>>> {
     file.advise_sequential();
-    let mut rest = file.bytes();
+    blocks_of(file.bytes()).map(|block| Ok(Cow::Borrowed(block)))
+}
+
+/// A text in blocks that end with their lines.
+fn blocks_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
@@ -67,7 +79,7 @@ fn mapped_blocks(file: &Mapped) -> impl Iterator<Item = std::io::Result<Cow<'_, 
         let end = memchr(b'\n', &rest[cut..]).map_or(rest.len(), |newline| cut + newline + 1);
         let (block, after) = rest.split_at(end);
         rest = after;
-        Some(Ok(Cow::Borrowed(block)))
+        Some(block)
     })
 }
 
@@ -93,7 +105,7 @@ fn streamed_blocks<'a>(mut stream: Box<dyn Read + Send>) -> impl Iterator<Item =
                 }
                 Ok(_) if block.len() > LONGEST_LINE => {
                     done = true;
-                    return Some(Err(std::io::Error::other("a line has no end for a gigabyte; LIBSVM text is wanted")));
+                    return Some(Err(endless_line()));
                 }
                 Ok(_) => {
                     if let Some(newline) = memchr::memrchr(b'\n', &block) {
@@ -106,48 +118,96 @@ fn streamed_blocks<'a>(mut stream: Box<dyn Read + Send>) -> impl Iterator<Item =
     })
 }
 
-fn parse<'a, T: Send>(
-    path: &Path,
-    blocks: impl Iterator<Item = std::io::Result<Cow<'a, [u8]>>> + Send,
-    release: impl Fn(&[u8]) + Sync,
+/// What blocks are read for.
+struct Reader<'a, K> {
+    path: &'a Path,
     numbers: FeatureNumbers,
-    keep: impl Fn(Block) -> Result<T> + Sync,
-) -> Result<(Vec<T>, Census)> {
-    let failed = AtomicBool::new(false); // blocks are taken in order: those before a fault are all under way
-    let none = || (Vec::<(usize, Kept<T>)>::new(), Census::default());
-    let (mut all, census) = blocks
-        .take_while(|_| !failed.load(Ordering::Relaxed))
-        .enumerate()
-        .par_bridge()
-        .fold(none, |(mut all, mut census), (place, text)| {
-            let kept = text.map_err(Error::io(path, "read")).and_then(|text| {
-                let Parsed { block, lines, fault } = parse_block(&text, numbers);
-                release(&text);
-                census.add(&block.pairs); // while they are in the cache
-                Ok((keep(block)?, lines, fault))
-            });
-            if !matches!(kept, Ok((.., None))) {
-                failed.store(true, Ordering::Relaxed);
-            }
-            all.push((place, kept));
-            (all, census)
-        })
-        .reduce(none, |(mut all, census), (more, other)| {
-            all.extend(more);
-            (all, census.merge(other))
-        });
-    all.sort_unstable_by_key(|&(place, _)| place);
-    let mut lines_before = 0;
-    let mut whole = Vec::with_capacity(all.len());
-    for (_, kept) in all {
-        let (kept, lines, fault) = kept?;
-        if let Some(Fault { line, what }) = fault {
-            return Err(Error::Line { path: path.to_owned(), line: lines_before + line, what });
-        }
-        lines_before += lines;
-        whole.push(kept);
+    keep: K,
+    /// Whether a block has a fault: those before it are all under way, and none is wanted after it.
+    failed: AtomicBool,
+}
+
+impl<K> Reader<'_, K> {
+    /// Parses blocks in parallel. What is kept of each comes with its place, in any order.
+    fn parse<'b, T: Send>(
+        &self,
+        blocks: impl Iterator<Item = std::io::Result<Cow<'b, [u8]>>> + Send,
+        release: impl Fn(&[u8]) + Sync,
+    ) -> (Places<T>, Census)
+    where
+        K: Fn(Block) -> Result<T> + Sync,
+    {
+        let Self { path, numbers, keep, failed } = self;
+        let none = || (Places::<T>::new(), Census::default());
+        blocks
+            .take_while(|_| !failed.load(Ordering::Relaxed))
+            .enumerate()
+            .par_bridge()
+            .fold(none, |(mut all, mut census), (place, text)| {
+                let kept = text.map_err(Error::io(path, "read")).and_then(|text| {
+                    let Parsed { block, lines, fault } = parse_block(&text, *numbers);
+                    release(&text);
+                    census.add(&block.pairs); // while they are in the cache
+                    Ok((keep(block)?, lines, fault))
+                });
+                if !matches!(kept, Ok((.., None))) {
+                    failed.store(true, Ordering::Relaxed);
+                }
+                all.push((place, kept));
+                (all, census)
+            })
+            .reduce(none, |(mut all, census), (more, other)| {
+                all.extend(more);
+                (all, census.merge(other))
+            })
     }
-    Ok((whole, census))
+
+    /// Decodes and parses by turns, each in parallel: decoding is nearly all of it.
+    fn parse_bz2<T: Send>(&self, file: &Mapped) -> Result<(Places<T>, Census)>
+    where
+        K: Fn(Block) -> Result<T> + Sync,
+    {
+        let mut decoder = bz2::Decoder::new(file.bytes()).map_err(Error::io(self.path, "decode"))?;
+        let (mut all, mut census) = (Vec::new(), Census::default());
+        let mut text = Vec::new(); // begins with the start of a line that the last batch did not end
+        loop {
+            let batch = decoder.next_batch().map_err(Error::io(self.path, "decode"))?;
+            let last = batch.is_none();
+            text.extend(batch.unwrap_or_default());
+            let end = if last { text.len() } else { memchr::memrchr(b'\n', &text).map_or(0, |newline| newline + 1) };
+            let (parsed, counted) = self.parse(blocks_of(&text[..end]).map(|block| Ok(Cow::Borrowed(block))), |_| ());
+            let before = all.len();
+            all.extend(parsed.into_iter().map(|(place, kept)| (before + place, kept)));
+            census = census.merge(counted);
+            text.drain(..end);
+            if last || self.failed.load(Ordering::Relaxed) {
+                return Ok((all, census));
+            }
+            if text.len() > LONGEST_LINE {
+                return Err(Error::io(self.path, "read")(endless_line()));
+            }
+        }
+    }
+
+    /// What is kept, in the order of the text, or the first that is wrong.
+    fn in_order<T>(&self, mut parsed: Places<T>) -> Result<Vec<T>> {
+        parsed.sort_unstable_by_key(|&(place, _)| place);
+        let mut lines_before = 0;
+        let mut whole = Vec::with_capacity(parsed.len());
+        for (_, kept) in parsed {
+            let (kept, lines, fault) = kept?;
+            if let Some(Fault { line, what }) = fault {
+                return Err(Error::Line { path: self.path.to_owned(), line: lines_before + line, what });
+            }
+            lines_before += lines;
+            whole.push(kept);
+        }
+        Ok(whole)
+    }
+}
+
+fn endless_line() -> std::io::Error {
+    std::io::Error::other("a line has no end for a gigabyte; LIBSVM text is wanted")
 }
 
 fn parse_block(text: &[u8], numbers: FeatureNumbers) -> Parsed {

@@ -3,6 +3,7 @@
 
 mod arrange;
 mod block;
+mod bz2;
 mod census;
 mod column;
 mod columns;

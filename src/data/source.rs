@@ -22,6 +22,8 @@ pub enum Kind {
 pub enum Source {
     /// A regular file, mapped.
     Mapped(Mapped),
+    /// A .bz2, mapped: it is decoded in parallel.
+    Bz2(Mapped),
     /// A decoder or a pipe.
     Stream(Box<dyn Read + Send>),
 }
@@ -57,6 +59,9 @@ pub fn open(path: &Path) -> Result<Opened> {
     let compressed = magic(b"\x1f\x8b") || magic(b"BZh") || zstd || magic(b"\xfd7zXZ\0");
     if about.is_file() && !compressed {
         return Ok(Opened { kind, source: Source::Mapped(Mapped::open(path)?) });
+    }
+    if about.is_file() && magic(b"BZh") {
+        return Ok(Opened { kind, source: Source::Bz2(Mapped::open(path)?) });
     }
     if kind != Kind::Text {
         return Err(Error::file(path, "is a pipe or a device; a store or an .npz must be a regular file"));

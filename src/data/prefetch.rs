@@ -12,13 +12,13 @@ const LINE: usize = 64;
 /// Of a long range only so many lines are asked for: the processor follows a started stream by itself.
 const MOST_LINES: usize = 8;
 
-/// Asks for `slice[place]` to be brought near, and does not wait. Nothing happens if there is no such place.
+/// Asks for `slice[place]` to be brought near, and does not wait. There need be no such place.
 #[inline(always)]
 pub fn prefetch<T>(slice: &[T], place: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(item) = slice.get(place) {
-        // SAFETY: a prefetch reads no memory as far as the program can see; the address is that of a live item anyway.
-        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(item).cast()) };
+    // SAFETY: a prefetch reads no memory as far as the program can see, and may name any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(slice.as_ptr().wrapping_add(place).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (slice, place);
@@ -28,9 +28,14 @@ pub fn prefetch<T>(slice: &[T], place: usize) {
 #[inline(always)]
 pub fn prefetch_range<T>(slice: &[T], range: Range<usize>) {
     let step = (LINE / size_of::<T>()).max(1);
-    let last = range.end.wrapping_sub(1); // it may lie on a line that no step meets
-    range.step_by(step).take(MOST_LINES).for_each(|place| prefetch(slice, place));
-    prefetch(slice, last);
+    prefetch(slice, range.start);
+    prefetch(slice, range.end.wrapping_sub(1)); // it may lie on a line that no step meets
+    let end = range.end.min(range.start.saturating_add(MOST_LINES * step));
+    let mut place = range.start.saturating_add(step); // most short rows end before it
+    while place < end {
+        prefetch(slice, place);
+        place += step;
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,12 @@ use crate::data::renumber::renumber;
 use crate::data::{Dataset, FeatureNumbers, Numbering};
 use crate::error::{Error, Result};
 
+/// Rows of about the same length that lie together.
+const SHELF_ROWS: usize = 64;
+/// Where there are fewer shelves, the rows fit in a cache, and an epoch is fairer without them: where length tells the class,
+/// so does the shelf.
+const FEWEST_SHELVES: usize = 16;
+
 /// A dataset but for its non-zeros, and what is needed to write those.
 pub(crate) struct Frame {
     /// Its indices and values are empty.
@@ -41,7 +47,7 @@ impl Frame {
             file_targets.extend_from_slice(&block.targets);
             file_lengths.extend(block.lengths());
         }
-        let row_order = row_order(&name, file_targets.len(), seed)?;
+        let row_order = row_order(&name, &file_lengths, seed)?;
         let in_order = row_order.par_iter().with_min_len(1024);
         let targets: Vec<f32> = in_order.clone().map(|&original| file_targets[original as usize]).collect();
         let mut offsets: Vec<u64> = Vec::with_capacity(row_order.len() + 1);
@@ -102,16 +108,43 @@ pub(crate) fn arrange(
     Ok(data)
 }
 
-/// The rows in a random order.
-fn row_order(name: &str, n_rows: usize, seed: u64) -> Result<Vec<u32>> {
+/// The rows in a random order, but for neighbours, which are about as long: a loop over a row's non-zeros that ends where
+/// the last one ended costs half as much on short rows as one that ends anywhere.
+fn row_order(name: &str, lengths: &[usize], seed: u64) -> Result<Vec<u32>> {
+    let n_rows = lengths.len();
     if n_rows == 0 {
         return Err(Error::Data(format!("{name}: no example; at least one line 'label index:value ...' is wanted")));
     }
     let end =
         u32::try_from(n_rows).map_err(|_| Error::Data(format!("{name}: {n_rows} examples; at most 2^32 - 1 are wanted")))?;
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut row_order: Vec<u32> = (0..end).collect();
-    row_order.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
-    Ok(row_order)
+    row_order.shuffle(&mut random);
+    if n_rows < FEWEST_SHELVES * SHELF_ROWS {
+        return Ok(row_order);
+    }
+    let by_length = sorted_by_length(&row_order, lengths);
+    let mut shelves: Vec<&[u32]> = by_length.chunks(SHELF_ROWS).collect();
+    shelves.shuffle(&mut random);
+    Ok(shelves.concat())
+}
+
+/// The same rows by rising length; rows of one length stay in their order. (A counting sort: there may be many rows.)
+fn sorted_by_length(rows: &[u32], lengths: &[usize]) -> Vec<u32> {
+    let longest = lengths.iter().max().map_or(0, |&length| length);
+    let mut ends = vec![0; longest + 1];
+    rows.iter().for_each(|&row| ends[lengths[row as usize]] += 1);
+    let mut before = 0;
+    for end in &mut ends {
+        (*end, before) = (before, before + *end);
+    }
+    let mut sorted = vec![0; rows.len()];
+    for &row in rows {
+        let end = &mut ends[lengths[row as usize]];
+        sorted[*end] = row;
+        *end += 1;
+    }
+    sorted
 }
 
 #[cfg(test)]
@@ -155,6 +188,24 @@ mod tests {
             assert_eq!(rows[1], (1, 2.0, vec![(9, 1.9)]));
             assert_eq!(rows[2], (2, 3.0, vec![(2, 2.2), (7, 2.7), (9, 2.9)]));
         }
+    }
+
+    #[test]
+    fn neighbours_are_about_as_long_and_come_in_a_random_order() {
+        let lengths: Vec<usize> = (0..10_000).map(|i| i * i % 97).collect();
+        let order = row_order("small", &lengths, 5).expect("rows");
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..10_000));
+        let length = |&row: &u32| lengths[row as usize];
+        let alike = order.windows(2).filter(|pair| length(&pair[0]) == length(&pair[1])).count();
+        assert!(alike > 9_500, "{alike}");
+        let halves = order.chunks(5_000).map(|half| half.iter().map(length).sum::<usize>() as f64).collect::<Vec<_>>();
+        assert!((halves[0] / halves[1] - 1.0).abs() < 0.3, "{halves:?}");
+        let rows: Vec<u32> = (0..10_000).rev().collect();
+        let mut expected = rows.clone();
+        expected.sort_by_key(length);
+        assert_eq!(sorted_by_length(&rows, &lengths), expected);
     }
 
     #[test]

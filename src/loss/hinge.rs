@@ -31,10 +31,11 @@ impl DualLoss for Hinge {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         if (0.0..=1.0).contains(&(a * y)) { -a * y } else { f64::INFINITY }
     }
+    #[inline(always)]
     fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let short = 1.0 - y * score;
         DualStep {
-            best: y * (y * a + short / curvature).clamp(0.0, 1.0),
+            best: y * (y * a + short * curvature.recip()).clamp(0.0, 1.0),
             value: short.max(0.0),
             excess: short.max(0.0) - y * a * short,
         }

@@ -33,6 +33,7 @@ impl DualLoss for Huber {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         if a.abs() <= 1.0 { Squared.conjugate(a, y) } else { f64::INFINITY }
     }
+    #[inline(always)]
     fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let value = self.value(score, y);
         let best = Squared.step(a, score, y, curvature).best.clamp(-1.0, 1.0);

@@ -32,9 +32,14 @@ impl DualLoss for SquaredHinge {
         let b = a * y;
         if b >= 0.0 { b * b / 4.0 - b } else { f64::INFINITY }
     }
+    #[inline(always)]
     fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let (short, b) = (1.0 - y * score, y * a);
         let value = short.max(0.0).powi(2);
-        DualStep { best: y * (b + (short - b / 2.0) / (curvature + 0.5)).max(0.0), value, excess: value + b * (b / 4.0 - short) }
+        DualStep {
+            best: y * (b + (short - b / 2.0) * (curvature + 0.5).recip()).max(0.0),
+            value,
+            excess: value + b * (b / 4.0 - short),
+        }
     }
 }

@@ -51,14 +51,25 @@ pub struct Estimate {
     pub gap: f64,
 }
 
+/// What a row may expect of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// No visit.
+    Rests,
+    /// A visit that will hardly change anything: the last one did not.
+    Stays,
+    /// A step.
+    Moves,
+}
+
 /// A step on one example. It may be called from many workers at once.
 pub trait Update<F: Float>: Send + Sync {
     /// Called before each epoch (the first is 0), every worker idle; parallel on the team.
     fn begin_epoch(&mut self, _epoch: u64, _problem: &Problem, _team: &Team, _memory: &mut dyn Memory<F>) {}
 
-    /// Whether row i may be left out of this epoch: its last visits have changed nothing.
-    fn rests(&self, _epoch: u64, _i: usize) -> bool {
-        false
+    /// What row i may expect of this epoch.
+    fn turn(&self, _epoch: u64, _i: usize) -> Turn {
+        Turn::Moves
     }
 
     /// Reads the weights and decides how far to go along row i: a derivative, or the change of a dual variable.

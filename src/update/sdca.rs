@@ -52,19 +52,22 @@
 
 use crate::data::prefetch;
 use crate::error::{Error, Result};
-use crate::loss::DualStep;
+use crate::loss::{DualStep, Stepper};
 use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
 use crate::threads::Team;
 use crate::update::leap::Mark;
-use crate::update::{Duals, Estimate, Tables, Update, Visit, find_tables};
+use crate::update::{Duals, Estimate, Tables, Turn, Update, Visit, find_tables};
 use crate::weights::{Memory, Weights};
 
 /// k of the intercept, over the strength of the weights' pull or penalty: how firmly it is held within an epoch.
 const INTERCEPT_PULL: f64 = 100.0;
 /// k of the weights without l2, in units of mean |x_i|^2 / n: the strength at which a row's dual variable is about 1.
 const WEIGHTS_PULL: f64 = 1.0;
+
+/// Sums that run side by side, so that one addition need not wait for the last.
+const LANES: usize = 8;
 
 /// In so many epochs every row is visited at least once.
 const LONGEST_REST: u8 = 16;
@@ -86,6 +89,7 @@ pub(super) struct Example<F: Float> {
 
 /// Exact steps on one dual variable at a time.
 pub struct Sdca<F: Float> {
+    loss: Stepper,
     pub(super) examples: Vec<Example<F>>,
     /// Row i is visited in every `rests[i]`-th epoch: a power of 2.
     pub(super) rests: Vec<AtomicU8>,
@@ -113,12 +117,12 @@ impl<F: Float> Sdca<F> {
         if l2 == 0.0 && l1 == 0.0 {
             return Err(Error::Usage("--update sdca wants a penalty; add --c, --l2 or --l1, or use --update adagrad".into()));
         }
-        if problem.loss().dual().is_none() {
+        let Some(loss) = problem.loss().dual() else {
             let name = problem.loss().name();
             return Err(Error::Usage(format!(
                 "--update sdca wants a loss with a conjugate, and {name} has none; use --update sgd"
             )));
-        }
+        };
         let mean_norm = problem.squared_norms().iter().map(|&norm| f64::from(norm)).sum::<f64>() / n;
         let pull = WEIGHTS_PULL * if mean_norm > 0.0 { mean_norm } else { 1.0 } / n;
         let strength = if l2 > 0.0 { l2 } else { pull };
@@ -133,6 +137,7 @@ impl<F: Float> Sdca<F> {
             gap_share: zero(),
         };
         Ok(Self {
+            loss: Stepper::of(loss),
             examples: problem.targets().iter().zip(problem.squared_norms()).map(example).collect(),
             rests: (0..problem.n_rows()).map(|_| AtomicU8::new(1)).collect(),
             scale,
@@ -170,13 +175,17 @@ impl<F: Float> Update<F> for Sdca<F> {
     }
 
     #[inline(always)]
-    fn rests(&self, epoch: u64, i: usize) -> bool {
-        (epoch + i as u64) & u64::from(self.rests[i].load(Ordering::Relaxed) - 1) != 0
+    fn turn(&self, epoch: u64, i: usize) -> Turn {
+        let rest = self.rests[i].load(Ordering::Relaxed);
+        match (epoch + i as u64) & u64::from(rest - 1) {
+            0 if rest == 1 => Turn::Moves,
+            0 => Turn::Stays,
+            _ => Turn::Rests,
+        }
     }
 
     #[inline(always)]
     fn decide<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W) -> F {
-        let Some(loss) = problem.loss().dual() else { return F::ZERO }; // `new` has made sure
         let row = problem.rows().row(i);
         let product = if self.threshold > F::ZERO { w.dot_with(row, |u_j| self.weight(u_j)) } else { w.dot(row) };
         let score = (product + w.intercept()).to_f64();
@@ -184,7 +193,7 @@ impl<F: Float> Update<F> for Sdca<F> {
         let curvature = f64::from(example.squared_norm) * self.scale + self.intercept_scale;
         let (a, y) = (example.dual.get(), f64::from(example.target));
         // An empty row has no curvature; a tiny one keeps 0/0 away and lets its dual variable jump to its best.
-        let DualStep { best, value, excess } = loss.step(a.to_f64(), score, y, curvature.max(1e-12));
+        let DualStep { best, value, excess } = self.loss.step(a.to_f64(), score, y, curvature.max(1e-12));
         example.objective_share.set(F::from_f64(value + a.to_f64() * score / 2.0));
         example.gap_share.set(F::from_f64(excess));
         F::from_f64(best) - a
@@ -283,12 +292,16 @@ impl<F: Float> Update<F> for Sdca<F> {
         if self.intercept_scale > 0.0 || !self.centre.is_empty() {
             return None;
         }
-        let (mut objective, mut gap, n) = (0.0, 0.0, self.examples.len() as f64);
-        for example in &self.examples {
-            objective += example.objective_share.get().to_f64();
-            gap += example.gap_share.get().to_f64();
+        let mut sums = [[0.0; 2]; LANES];
+        for examples in self.examples.chunks(LANES) {
+            for (sum, example) in sums.iter_mut().zip(examples) {
+                sum[0] += example.objective_share.get().to_f64();
+                sum[1] += example.gap_share.get().to_f64();
+            }
         }
-        Some(Estimate { objective: objective / n, gap: gap / n })
+        let n = self.examples.len() as f64;
+        let [objective, gap] = [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum::<f64>() / n);
+        Some(Estimate { objective, gap })
     }
 
     fn stored(&self, v: &[f64]) -> Vec<F> {

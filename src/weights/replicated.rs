@@ -184,6 +184,30 @@ impl<F: Float> Weights<F> for ReplicaView<'_, F> {
             }
         }
     }
+    /// A row's features rise: where the last one is private, all are, and one look at it tells.
+    #[inline(always)]
+    fn get_four(self, features: [u32; 4]) -> [F; 4] {
+        match self.head.get(..=features[3] as usize) {
+            Some(head) => features.map(|j| head[j as usize].get()),
+            None => features.map(|j| self.get(j as usize)),
+        }
+    }
+    #[inline(always)]
+    fn add_four(self, features: [u32; 4], changes: [F; 4]) {
+        match self.head.get(..=features[3] as usize) {
+            Some(head) => {
+                for (j, change) in features.into_iter().zip(changes) {
+                    let cell = &head[j as usize];
+                    cell.set(cell.get() + change);
+                }
+            }
+            None => {
+                for (j, change) in features.into_iter().zip(changes) {
+                    self.add_with(j as usize, |_| change);
+                }
+            }
+        }
+    }
     fn intercept_cell(&self) -> &Private<F> {
         self.intercept
     }

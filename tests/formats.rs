@@ -120,7 +120,7 @@ fn compressed_text_gives_the_same_rows_by_its_first_bytes_and_not_by_its_name() 
 }
 
 #[test]
-fn a_bz2_of_more_blocks_than_are_decoded_at_once_is_read_as_its_text() {
+fn a_bz2_of_many_streams_is_read_as_its_text() {
     let rows = examples(10, 3000, 20);
     let text = text_of(&rows);
     let pieces = |text: &str| text.as_bytes().chunks(text.len() / 600).map(|piece| compressed(piece, "bz2")).collect::<Vec<_>>();

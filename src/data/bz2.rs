@@ -6,9 +6,11 @@
 //! block  = 31 41 59 26 53 59  crc  ..   crc of the stream: rotated left by 1, xor the next block's
 //! ```
 //!
-//! A block found is decoded as a stream of its own, by the same library as any other, which checks its crc. Should the bits
-//! of pi occur by chance inside a block (once in 10^14 bits), that block fails, and is tried again together with the next.
+//! A block found is decoded as a stream of its own, by the same library as any other, which checks its crc. Should those bits
+//! occur by chance inside a block (once in 10^14 bits), its first part fails, and is tried again together with the next, a
+//! few times: who makes a file of such blocks on purpose is refused.
 
+use std::collections::VecDeque;
 use std::io::{Error, ErrorKind, Read, Result};
 use std::ops::Range;
 
@@ -18,14 +20,20 @@ const BLOCK: u64 = 0x3141_5926_5359;
 const END: u64 = 0x1772_4538_5090;
 const MAGIC_BITS: usize = 48;
 const CRC_BITS: usize = 32;
-/// Blocks of each thread that are decoded before anything is done with them.
-const BATCH: usize = 16;
+/// "BZh" and the level.
+const HEAD_BITS: usize = 32;
+/// Text of each thread that is decoded before anything is done with it.
+const BATCH_BYTES: usize = 4 << 20;
+/// So many times a block that fails is tried together with what follows.
+const MOST_JOINS: usize = 4;
 
-/// A block, in bits of the file.
+/// What stands between two magic numbers.
 #[derive(Debug, Clone, PartialEq)]
-struct Block {
-    level: u8,
-    bits: Range<usize>,
+enum Piece {
+    /// A block, or a part of it, in bits of the file.
+    Block { level: u8, bits: Range<usize> },
+    /// The end of a stream, and its crc.
+    End { crc: u32 },
 }
 
 /// The decoded bytes of a file, batch by batch. Parallel on the current rayon pool.
@@ -33,11 +41,13 @@ pub struct Decoder<'a> {
     bytes: &'a [u8],
     /// Whether two bytes may be the second and third of a magic number.
     may_be_magic: Vec<bool>,
-    /// Where the next block or the end of the stream begins.
+    /// Where the next piece begins.
     at: usize,
+    /// Of the stream that it is in: a block has so many times 100,000 bytes at most.
     level: u8,
-    /// Of the blocks of this stream so far.
+    /// Of the blocks of a stream that have been decoded so far.
     crc: u32,
+    batch_bytes: usize,
     done: bool,
 }
 
@@ -51,9 +61,9 @@ impl<'a> Decoder<'a> {
         for magic in [BLOCK, END] {
             (0..8).for_each(|shift| may_be_magic[(magic >> (24 + shift)) as usize & 0xffff] = true);
         }
-        let mut decoder = Self { bytes, may_be_magic, at: 0, level: 0, crc: 0, done: false };
-        decoder.begin_stream(0)?;
-        Ok(decoder)
+        let level = level_at(bytes, 0).ok_or_else(|| damaged("no stream begins where one should"))?;
+        let batch_bytes = BATCH_BYTES * rayon::current_num_threads();
+        Ok(Self { bytes, may_be_magic, at: HEAD_BITS, level, crc: 0, batch_bytes, done: false })
     }
 
     /// The next decoded bytes; none at the end.
@@ -61,83 +71,92 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// If the file is damaged or ends too soon.
     pub fn next_batch(&mut self) -> Result<Option<Vec<u8>>> {
-        let wanted = BATCH * rayon::current_num_threads();
-        let (mut blocks, mut text) = (Vec::new(), Vec::new());
-        while !self.done && blocks.len() < wanted {
-            let end = self.magic_after(self.at + MAGIC_BITS);
-            if self.bits(self.at, MAGIC_BITS) == Some(BLOCK) {
-                let end = end.ok_or_else(too_short)?;
-                blocks.push(Block { level: self.level, bits: self.at..end });
-                self.at = end;
-            } else {
-                self.decode(std::mem::take(&mut blocks), &mut text)?;
-                self.end_stream()?;
-            }
+        if self.done {
+            return Ok(None);
         }
-        self.decode(blocks, &mut text)?;
-        Ok((!self.done || !text.is_empty()).then_some(text))
+        let (mut pieces, mut n_bytes) = (Vec::new(), 0);
+        while !self.done && n_bytes < self.batch_bytes {
+            let piece = self.next_piece()?;
+            n_bytes += usize::from(matches!(piece, Piece::Block { .. })) * block_bytes(self.level);
+            pieces.push(piece);
+        }
+        let decoded: Vec<Result<Vec<u8>>> = pieces.par_iter().map(|piece| self.decoded(piece)).collect();
+        self.put_together(pieces.into_iter().zip(decoded).collect()).map(Some)
     }
 
-    /// Decodes blocks of one stream and appends them.
-    fn decode(&mut self, blocks: Vec<Block>, text: &mut Vec<u8>) -> Result<()> {
-        let decoded: Vec<Result<Vec<u8>>> = blocks.par_iter().map(|block| self.decoded(block)).collect();
-        let mut pairs = blocks.into_iter().zip(decoded).peekable();
-        while let Some((mut block, mut decoded)) = pairs.next() {
-            while decoded.is_err()
-                && let Some((next, _)) = pairs.next()
-            {
-                block.bits.end = next.bits.end;
-                decoded = self.decoded(&block);
+    /// Finds what stands next in the file.
+    fn next_piece(&mut self) -> Result<Piece> {
+        let start = self.at;
+        if self.bits(start, MAGIC_BITS) == Some(END)
+            && let Some(crc) = self.bits(start + MAGIC_BITS, CRC_BITS)
+        {
+            let next = (start + MAGIC_BITS + CRC_BITS).div_ceil(8);
+            let level = level_at(self.bytes, next);
+            self.done = next == self.bytes.len();
+            if self.done || level.is_some() {
+                (self.at, self.level) = (8 * next + HEAD_BITS, level.unwrap_or(self.level));
+                return Ok(Piece::End { crc: crc as u32 });
             }
-            text.extend(decoded?);
-            self.crc = self.crc.rotate_left(1) ^ self.crc_of(&block)?;
         }
-        Ok(())
+        self.at = self.magic_after(start + MAGIC_BITS).ok_or_else(|| match self.bits(start, MAGIC_BITS) {
+            Some(END) => damaged("after the end of a stream neither the file ends nor another stream begins"),
+            _ => too_short(),
+        })?;
+        Ok(Piece::Block { level: self.level, bits: start..self.at })
+    }
+
+    /// The text of a batch's pieces. The file is read on where the last block has not come to its end.
+    fn put_together(&mut self, mut pieces: VecDeque<(Piece, Result<Vec<u8>>)>) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        while let Some((mut piece, mut decoded)) = pieces.pop_front() {
+            for _ in 0..MOST_JOINS {
+                if decoded.is_ok() {
+                    break;
+                }
+                if pieces.is_empty() && !self.done {
+                    pieces.push_back((self.next_piece()?, Err(damaged("not decoded yet"))));
+                }
+                let (Piece::Block { bits, .. }, Some((Piece::Block { bits: more, .. }, _))) = (&mut piece, pieces.front()) else {
+                    break;
+                };
+                bits.end = more.end;
+                pieces.pop_front();
+                decoded = self.decoded(&piece);
+            }
+            match piece {
+                Piece::Block { ref bits, .. } => {
+                    text.extend(decoded?);
+                    self.crc = self.crc.rotate_left(1) ^ self.crc_of(bits)?;
+                }
+                Piece::End { crc } if crc == self.crc => self.crc = 0,
+                Piece::End { .. } => return Err(damaged("a stream's checksum is wrong")),
+            }
+        }
+        Ok(text)
     }
 
     /// A block's bytes.
-    fn decoded(&self, block: &Block) -> Result<Vec<u8>> {
-        let Range { start, end } = block.bits;
-        let mut stream = BitWriter { bytes: vec![b'B', b'Z', b'h', block.level], last: 0, n_last: 0 };
+    fn decoded(&self, piece: &Piece) -> Result<Vec<u8>> {
+        let Piece::Block { level, bits: Range { start, end } } = *piece else { return Ok(Vec::new()) };
+        if self.bits(start, MAGIC_BITS) != Some(BLOCK) {
+            return Err(damaged("neither a block nor the end of a stream where one of them should be"));
+        }
+        let mut stream = BitWriter { bytes: vec![b'B', b'Z', b'h', level], last: 0, n_last: 0 };
         let (first, shift, n_bytes) = (start / 8, start % 8, (end - start) / 8);
         let pairs = self.bytes.get(first..=first + n_bytes).ok_or_else(too_short)?.windows(2);
         stream.bytes.extend(pairs.map(|pair| (u16::from_be_bytes([pair[0], pair[1]]) << shift >> 8) as u8));
         let n_bits = (end - start) % 8;
         stream.push(self.bits(end - n_bits, n_bits).ok_or_else(too_short)?, n_bits);
         stream.push(END, MAGIC_BITS);
-        stream.push(self.crc_of(block)?.into(), CRC_BITS);
-        let mut text = Vec::with_capacity(usize::from(block.level - b'0') * 100_000);
+        stream.push(self.crc_of(&(start..end))?.into(), CRC_BITS);
+        let mut text = Vec::with_capacity(block_bytes(level));
         bzip2::read::BzDecoder::new(stream.finish().as_slice()).read_to_end(&mut text)?;
         Ok(text)
     }
 
-    fn crc_of(&self, block: &Block) -> Result<u32> {
-        self.bits(block.bits.start + MAGIC_BITS, CRC_BITS).map(|crc| crc as u32).ok_or_else(too_short)
-    }
-
-    fn end_stream(&mut self) -> Result<()> {
-        if self.bits(self.at, MAGIC_BITS) != Some(END) {
-            return Err(damaged("neither a block nor the end of a stream"));
-        }
-        let crc = self.bits(self.at + MAGIC_BITS, CRC_BITS).ok_or_else(too_short)?;
-        if crc != u64::from(self.crc) {
-            return Err(damaged("a stream's checksum is wrong"));
-        }
-        let next = (self.at + MAGIC_BITS + CRC_BITS).div_ceil(8);
-        if next == self.bytes.len() {
-            self.done = true;
-            return Ok(());
-        }
-        self.begin_stream(next)
-    }
-
-    /// Reads a stream's head at this byte.
-    fn begin_stream(&mut self, byte: usize) -> Result<()> {
-        let Some(&[b'B', b'Z', b'h', level @ b'1'..=b'9']) = self.bytes.get(byte..byte + 4) else {
-            return Err(damaged("no stream begins where one should"));
-        };
-        (self.at, self.level, self.crc) = (8 * (byte + 4), level, 0);
-        Ok(())
+    /// The crc that a block says it has.
+    fn crc_of(&self, bits: &Range<usize>) -> Result<u32> {
+        self.bits(bits.start + MAGIC_BITS, CRC_BITS).map(|crc| crc as u32).ok_or_else(too_short)
     }
 
     /// Where the next magic number begins, from this bit on.
@@ -155,6 +174,19 @@ impl<'a> Decoder<'a> {
         window[..end.checked_sub(first)?].copy_from_slice(self.bytes.get(first..end)?);
         Some((u64::from_be_bytes(window) << (at % 8)).checked_shr(64 - n as u32).unwrap_or(0))
     }
+}
+
+/// The level of the stream that begins at this byte, if one does.
+fn level_at(bytes: &[u8], first: usize) -> Option<u8> {
+    match bytes.get(first..first + 4) {
+        Some(&[b'B', b'Z', b'h', level @ b'1'..=b'9']) => Some(level),
+        _ => None,
+    }
+}
+
+/// How many bytes a block of this level has at most, before runs of one byte in it are counted.
+fn block_bytes(level: u8) -> usize {
+    usize::from(level - b'0') * 100_000
 }
 
 fn too_short() -> Error {
@@ -238,24 +270,48 @@ mod tests {
         let many: Vec<u8> = [300_000, 0, 7, 120_000].into_iter().flat_map(|n| packed(&text(n), 1)).collect();
         let whole: Vec<u8> = [300_000, 0, 7, 120_000].into_iter().flat_map(text).collect();
         assert!(unpacked(&many).expect("whole") == whole);
-        assert!(unpacked(&packed(&text(5_000_000), 1)).expect("more than a batch") == text(5_000_000));
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+        let several_batches = one.install(|| unpacked(&packed(&text(9_000_000), 1)));
+        assert!(several_batches.expect("whole") == text(9_000_000));
+    }
+
+    /// Five blocks, valid for every decoder, with both magic numbers among their Huffman codes.
+    const BORDERS: &str = "425a6839314159265359969c48f5000000480000107fe0200022000080005ba47b9b3b296a559aa93141592653598454a823\
+         c3141592653594371820a000000480000107fe0200022000080004b26269b888b94732495c3141592653596b03b497000000\
+         480000107fe0200022000080006868a8b7ab8b5726b47a177245385090bb35b663c314159265359eaeefc470000004800001\
+         07fe0200041000040001cc9b9c21344195d945b98a0ac9329acd35293118bb9229c28481dd12c35e18a0ac9329acc75d0082\
+         000000240000083ff0100011000040003213bba444d45d1dd3428bb9229c28483435353960bb9229c28484290da6e8";
+
+    #[test]
+    fn borders_that_are_none_are_passed_over_also_at_the_end_of_a_batch() {
+        let bytes: Vec<u8> =
+            (0..BORDERS.len()).step_by(2).map(|k| u8::from_str_radix(&BORDERS[k..k + 2], 16).expect("hex")).collect();
+        let mut expected = Vec::new();
+        bzip2::read::BzDecoder::new(bytes.as_slice()).read_to_end(&mut expected).expect("valid");
+        for n_streams in [1, 3] {
+            for batch_bytes in [1, 900_001, 1_800_001, 2_700_001, 3_600_001, BATCH_BYTES] {
+                let bytes = bytes.repeat(n_streams);
+                let mut decoder = Decoder { batch_bytes, ..Decoder::new(&bytes).expect("a file") };
+                let mut text = Vec::new();
+                while let Some(batch) = decoder.next_batch().expect("valid") {
+                    text.extend(batch);
+                }
+                assert!(text == expected.repeat(n_streams), "{n_streams} streams, batches of {batch_bytes}");
+            }
+        }
     }
 
     #[test]
-    fn a_border_that_is_none_is_passed_over() {
-        let bytes = packed(&text(250_000), 1);
-        let mut decoder = Decoder::new(&bytes).expect("a file");
-        let level = decoder.level;
-        let (first, second) = (decoder.at, decoder.magic_after(decoder.at + 48).expect("a second block"));
-        let third = decoder.magic_after(second + 48).expect("a third");
-        let cut = first + 100_003;
-        let mut decoded = Vec::new();
-        let blocks = [first..cut, cut..second, second..third].map(|bits| Block { level, bits });
-        decoder.decode(blocks.into(), &mut decoded).expect("blocks");
-        let mut plain = Vec::new();
-        let whole = [first..second, second..third].map(|bits| Block { level, bits });
-        Decoder::new(&bytes).expect("a file").decode(whole.into(), &mut plain).expect("blocks");
-        assert!(decoded == plain && text(250_000).starts_with(&plain) && plain.len() > 150_000);
+    fn many_streams_are_decoded_in_batches_as_one_is() {
+        let text = text(120_000);
+        let bytes = packed(&text, 1).repeat(50);
+        let mut decoder = Decoder { batch_bytes: 1_000_000, ..Decoder::new(&bytes).expect("a file") };
+        let mut whole = Vec::new();
+        while let Some(batch) = decoder.next_batch().expect("valid") {
+            assert!(batch.len() <= 1_000_000);
+            whole.extend(batch);
+        }
+        assert!(whole == text.repeat(50));
     }
 
     #[test]

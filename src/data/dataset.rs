@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 /// Examples and targets, mapped from a store, owned, or borrowed from the caller; all look the same.
 ///
 /// Inside, the features that occur are numbered 0, 1, 2, ... by falling frequency, so that the hot ones lie together, and
-/// the rows stand in a random order, so that reading them from front to back is a fair sample. [`Dataset::numbering`] and
-/// [`Dataset::original_row`] lead back to what the user wrote.
+/// the rows stand in a random order, but that neighbours are about as long, so that reading them from front to back is nearly a
+/// fair sample. [`Dataset::numbering`] and [`Dataset::original_row`] lead back to what the user wrote.
 #[derive(Debug)]
 pub struct Dataset<'a> {
     pub(crate) name: String,
@@ -176,7 +176,7 @@ impl<'a> Dataset<'a> {
         ordered
     }
 
-    /// Whether the rows lie in a random order, so that neighbours may be visited together.
+    /// Whether the rows lie in a random order, but for their lengths, so that neighbours may be visited together.
     pub fn is_shuffled(&self) -> bool {
         self.shuffled
     }

@@ -27,7 +27,7 @@ pub fn prefetch<T>(slice: &[T], place: usize) {
 /// Asks for the first lines of `slice[range]`, and the last.
 #[inline(always)]
 pub fn prefetch_range<T>(slice: &[T], range: Range<usize>) {
-    let step = (LINE / size_of::<T>()).max(1);
+    let step = (LINE / size_of::<T>().max(1)).max(1);
     prefetch(slice, range.start);
     prefetch(slice, range.end.wrapping_sub(1)); // it may lie on a line that no step meets
     let end = range.end.min(range.start.saturating_add(MOST_LINES * step));
@@ -49,6 +49,5 @@ mod tests {
         prefetch(&numbers, 3);
         prefetch_range(&numbers, 0..usize::MAX);
         prefetch::<u8>(&[], 0);
-        assert_eq!(numbers, [1, 2, 3]);
     }
 }

@@ -144,7 +144,7 @@ impl Bench<'_> {
             for cost in COSTS {
                 let seconds = self.asked.seconds.unwrap_or(COST_SECONDS);
                 let affordable = (seconds / (cost / 1e3 + STEP_SECONDS)) as usize;
-                let part = first_rows(problem, affordable.max(FEWEST_ROWS).min(problem.n_rows()));
+                let part = sample(problem, affordable.max(FEWEST_ROWS).min(problem.n_rows()));
                 let part = Problem::new(&part, problem.loss(), problem.penalty(), problem.has_intercept())?;
                 for (method, n_workers) in pairs.iter().cloned() {
                     Self::says(self.watcher, format!("{method} at {cost} ms a gradient"), (runs.len(), total), started);
@@ -209,12 +209,17 @@ impl Bench<'_> {
     }
 }
 
-/// The first rows of the data, which stand in random order; both classes are among them.
-fn first_rows<'a>(problem: &'a Problem, n: usize) -> Dataset<'a> {
-    let mut rows: Vec<u32> = (0..n as u32).collect();
+/// Rows from all over the data; both classes are among them.
+fn sample<'a>(problem: &'a Problem, n: usize) -> Dataset<'a> {
     let targets = problem.targets();
-    if let (Some(other), Some(last)) = (targets.iter().position(|&target| target != targets[0]), rows.last_mut()) {
-        *last = (*last).max(other as u32);
+    let mut rows: Vec<u32> = (0..n).map(|k| (k * targets.len() / n) as u32).collect();
+    let alike = |target: f32| rows.iter().all(|&i| targets[i as usize] == target);
+    if let Some(other) = targets.iter().position(|&target| target != targets[0])
+        && alike(targets[0])
+    {
+        rows.pop();
+        rows.push(other as u32);
+        rows.sort_unstable();
     }
     problem.data().part(&rows)
 }

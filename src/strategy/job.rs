@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::problem::Problem;
+use crate::strategy::order::{WINDOW_ROWS, window_of};
 use crate::strategy::{Order, Watch};
 use crate::sync::Float;
 use crate::threads::Team;
@@ -30,9 +31,6 @@ pub(super) const NEAR: usize = 6;
 /// A worker who is alone looks up so often whether the run is cancelled.
 const CANCEL_ROWS: usize = 1024;
 
-/// Of a streamed store so many rows, or as many as a chunk has, are read while a chunk is worked on.
-const READ_AHEAD_ROWS: usize = 4096;
-
 impl<'a> Job<'a> {
     /// A worker's step on the weights that all see.
     #[inline(always)]
@@ -55,13 +53,14 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Has the rows after these places brought into memory, where they are read from disk.
+    /// Has the windows after these places brought into memory, where they are read from disk.
     pub(super) fn read_ahead(self, places: &Range<usize>) {
         let data = self.problem.data();
         if data.is_streamed()
             && let Some(i) = self.order.row(places.end)
         {
-            data.read_ahead(i..i + READ_AHEAD_ROWS.max(places.len()));
+            let window = window_of(i);
+            data.read_ahead(window..window + WINDOW_ROWS + WINDOW_ROWS.max(places.len()));
         }
     }
 

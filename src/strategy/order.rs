@@ -5,14 +5,15 @@
 //! neighbours have about the same length (they were laid so, see `data/arrange.rs`), and the rows that moved at their last visit, which
 //! will nearly all move again, are visited in stretches apart from those that did not, which will nearly all stay.
 //!
-//! Where the rows lie shuffled in memory, a bucket of 16 neighbours is as fair a sample as 16 random rows and is read at a
-//! third of their price. Rows that do not fit in memory are visited as they lie on the disk, which has no other way to be
-//! fast; they were shuffled when the store was written. Rows that lie as the caller had them may be sorted, and are visited one by one.
+//! Where the rows lie shuffled in memory, buckets of 16 neighbours in a random order are nearly as fair as single rows (but for
+//! their length), and are read at a third of the price. Rows that do not fit in memory are visited window after window as
+//! they lie on the disk, which has no other way to be fast; buckets are shuffled inside of a window. Rows that lie as the
+//! caller had them may be sorted, and are visited one by one.
 
 use std::ops::Range;
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::data::Dataset;
@@ -20,6 +21,8 @@ use crate::update::{Turn, Visit};
 
 /// Neighbouring rows that are visited together.
 const BUCKET_ROWS: usize = 16;
+/// Rows that lie together on the disk and are in memory at the same time.
+pub(super) const WINDOW_ROWS: usize = 4096;
 /// Visits of one kind in a row: those that are likely to move, or those that are not.
 const STRETCH_ROWS: usize = 16;
 /// Rows in a chunk of a long epoch.
@@ -29,10 +32,10 @@ const CHUNK_ROWS: usize = 256;
 #[derive(Debug, Default)]
 pub struct Order {
     n_rows: usize,
-    /// Neighbours in memory are a fair sample.
+    /// No order of the caller's is left, so that neighbours may be visited together.
     lie_shuffled: bool,
-    /// Rows are visited as they lie in memory.
-    in_place: bool,
+    /// Rows are read from disk.
+    streamed: bool,
     /// Room for the rows that do not rest, and for both kinds of them.
     awake: Vec<u32>,
     moving: Vec<u32>,
@@ -46,7 +49,7 @@ pub struct Order {
 impl Order {
     /// An order over a dataset's rows.
     pub fn new(data: &Dataset, seed: u64) -> Self {
-        Self { n_rows: data.n_rows(), lie_shuffled: data.is_shuffled(), in_place: data.is_streamed(), seed, ..Self::default() }
+        Self { n_rows: data.n_rows(), lie_shuffled: data.is_shuffled(), streamed: data.is_streamed(), seed, ..Self::default() }
     }
 
     /// An order over `n` things that are visited one by one, such as a dataset's features.
@@ -57,24 +60,33 @@ impl Order {
     /// Draws the order of an epoch, of the rows that do not rest.
     pub fn shuffle(&mut self, epoch: u64, turn: impl Fn(usize) -> Turn) {
         self.epoch = epoch;
+        let mixed = self.seed ^ epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15); // far apart for near epochs
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(mixed);
         let Self { n_rows, awake, moving, still, rows, .. } = self;
         let awake = pick(0..*n_rows as u32, awake, |i| turn(i as usize) != Turn::Rests);
         rows.clear();
-        if self.in_place {
-            rows.extend_from_slice(awake);
+        if self.streamed {
+            for window in awake.chunk_by(|&i, &j| window_of(i as usize) == window_of(j as usize)) {
+                append_shuffled(window.chunks(BUCKET_ROWS), rows, &mut random);
+            }
             return;
         }
         let moving = pick(awake.iter().copied(), moving, |i| turn(i as usize) == Turn::Moves);
         let still = pick(awake.iter().copied(), still, |i| turn(i as usize) == Turn::Stays);
-        let mixed = self.seed ^ epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15); // far apart for near epochs
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(mixed);
-        let neighbours = if self.lie_shuffled { BUCKET_ROWS as u32 } else { 1 };
-        let mut buckets: Vec<&[u32]> = moving.chunk_by(|i, j| i / neighbours == j / neighbours).collect();
-        buckets.shuffle(&mut random);
-        let moving = buckets.concat();
-        let mut stretches: Vec<&[u32]> = moving.chunks(STRETCH_ROWS).chain(still.chunks(STRETCH_ROWS)).collect();
-        stretches.shuffle(&mut random);
-        stretches.into_iter().for_each(|stretch| rows.extend_from_slice(stretch));
+        let moving = match self.lie_shuffled {
+            true => {
+                let buckets = moving.chunk_by(|&i, &j| i as usize / BUCKET_ROWS == j as usize / BUCKET_ROWS);
+                let mut shuffled = Vec::with_capacity(moving.len());
+                append_shuffled(buckets, &mut shuffled, &mut random);
+                shuffled
+            }
+            false => {
+                moving.shuffle(&mut random);
+                still.shuffle(&mut random);
+                moving.to_vec()
+            }
+        };
+        append_shuffled(moving.chunks(STRETCH_ROWS).chain(still.chunks(STRETCH_ROWS)), rows, &mut random);
     }
 
     /// Which epoch's order this is.
@@ -116,6 +128,18 @@ impl Order {
         let cut = |k: usize| (k as u128 * self.rows.len() as u128 / n_chunks as u128) as usize;
         cut(k)..cut(k + 1)
     }
+}
+
+/// Where the window of the disk begins that a row lies in.
+pub(super) fn window_of(row: usize) -> usize {
+    row - row % WINDOW_ROWS
+}
+
+/// Appends these rows in a random order of the pieces.
+fn append_shuffled<'a>(pieces: impl Iterator<Item = &'a [u32]>, rows: &mut Vec<u32>, random: &mut impl Rng) {
+    let mut pieces: Vec<&[u32]> = pieces.collect();
+    pieces.shuffle(random);
+    pieces.into_iter().for_each(|piece| rows.extend_from_slice(piece));
 }
 
 /// The rows that are wanted. All are written, and the next is written over those that are not: there is no branch, which
@@ -165,7 +189,7 @@ mod tests {
 
     #[test]
     fn rows_that_are_likely_to_move_are_visited_apart_from_those_that_are_not() {
-        let turn = |i: usize| [Turn::Moves, Turn::Stays, Turn::Rests][i * i % 3 * usize::from(i % 7 > 1)];
+        let turn = |i: usize| [Turn::Moves, Turn::Stays, Turn::Rests][i * 7 % 11 % 3];
         for lie_shuffled in [true, false] {
             let mut order = order(5000, lie_shuffled);
             order.shuffle(4, turn);
@@ -192,11 +216,19 @@ mod tests {
     }
 
     #[test]
-    fn rows_on_disk_are_visited_as_they_lie() {
-        let mut order = Order { in_place: true, ..order(1000, true) };
-        order.shuffle(1, |i| moves_unless(i % 2 == 1));
-        let rows: Vec<usize> = order.visits(0..order.n_visits()).map(|visit| visit.row).collect();
-        assert_eq!(rows, (0..1000).step_by(2).collect::<Vec<_>>());
+    fn rows_on_disk_are_visited_window_after_window_and_in_a_random_order_within() {
+        let mut order = Order { streamed: true, ..order(3 * WINDOW_ROWS + 100, true) };
+        let mut rows = |epoch| {
+            order.shuffle(epoch, |i| moves_unless(i % 2 == 1));
+            order.visits(0..order.n_visits()).map(|visit| visit.row).collect::<Vec<_>>()
+        };
+        let (first, second) = (rows(0), rows(1));
+        assert!(first != second);
+        for mut rows in [first, second] {
+            assert!(rows.iter().map(|&row| window_of(row)).is_sorted() && !rows.is_sorted());
+            rows.sort_unstable();
+            assert_eq!(rows, (0..3 * WINDOW_ROWS + 100).step_by(2).collect::<Vec<_>>());
+        }
     }
 
     #[test]

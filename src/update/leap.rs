@@ -8,9 +8,10 @@
 //! a(t) = a + t (a - a')          u(t) = u + t (u - u')          t = 0, 1/2 or 1, whichever makes D(a(t)) the highest
 //! ```
 //!
-//! D(a(t)) costs no look at a row: u(t) is known, and the conjugates are those of the rows that have moved. A row whose
-//! dual variable would leave its domain stays where it is, and its part is taken out of u - u'. One epoch settles what the
-//! leap has stirred, then the next mark is set; where no t is better than 0, later.
+//! D(a(t)) costs hardly a look at a row: u(t) is known, and the conjugates are those of the rows that have moved. A row whose
+//! dual variable would leave its domain stays where it is, and its part is taken out of u - u'; these few are looked at. One
+//! epoch settles what the leap has stirred, then the next mark is set; where no t is better than 0, later. (D is that of u as
+//! it stands: where workers have lost additions it is off by as much, until u is next computed anew.)
 //!
 //! This is the method of parallel tangents (Shah, Buehler and Kempthorne, Some algorithms for minimizing a function of
 //! several variables, J. SIAM 12, 1964) on top of coordinate ascent. Nobody leaps before the 15th epoch, by when most smooth
@@ -34,9 +35,10 @@ use crate::weights::Memory;
 const FIRST_MARK: u64 = 12;
 /// ... the leap comes so many after its mark, ...
 const MARK_TO_LEAP: u64 = 2;
-/// ... the next mark one after the leap; or, if there was none, after twice as many as the last time, from so many ...
+/// ... the next mark one after the leap; or, if there was none, after twice as many as the last time, which are taken for so
+/// many at first ...
 const FIRST_PAUSE: u64 = 2;
-/// ... to so many.
+/// ... and so many at most.
 const LONGEST_PAUSE: u64 = 32;
 /// A row that has moved since a mark 3 epochs ago rests this long at most: its rest has doubled twice.
 const LONGEST_REST_SINCE: u8 = 4;
@@ -97,6 +99,9 @@ impl<F: Float> Mark<F> {
             find_tables(tables, sizes)
         };
         let [duals, stored, when] = find(0).or_else(|| find(self.n_features))?;
+        if when.iter().any(|epochs| !(0.0..1e18).contains(&epochs.to_f64())) {
+            return None;
+        }
         let (duals, stored, now) = (duals.to_vec(), stored.to_vec(), Vec::new());
         let [epoch, pause] = [when[0], when[1]].map(|epochs| epochs.to_f64() as u64);
         Some(Self { duals, stored, now, epoch, pause, n_features: self.n_features })
@@ -167,7 +172,9 @@ impl<F: Float> Sdca<F> {
             return false;
         }
         for (i, change) in leap {
-            self.examples[i].dual.set(self.examples[i].after(LENGTHS[best], change));
+            let example = &self.examples[i];
+            example.dual.set(example.after(LENGTHS[best], change));
+            example.lag.set(F::ZERO); // the mean of an epoch that had another a_i
             self.rests[i].store(1, Ordering::Relaxed);
         }
         let t = F::from_f64(LENGTHS[best]);

@@ -45,7 +45,7 @@ pub struct Visit {
 /// What an epoch's steps have seen on their way, each at its own time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// Of P(w).
+    /// Of P(w); with an l1 penalty less, by up to half of it.
     pub objective: f64,
     /// Of P(w) - D(a).
     pub gap: f64,

@@ -36,7 +36,7 @@
 //! P(w) - D(a) = (1/n) sum_i [ phi_i(z_i) + phi_i*(-a_i) + a_i z_i ]           z_i = w·x_i
 //! ```
 //!
-//! stale by up to an epoch, which is good enough to know when a certificate is worth its price.
+//! stale by up to an epoch, or by as many as a row rests, which is good enough to know when a certificate is worth its price.
 //!
 //! What has no l2 penalty has no curvature for the dual to lean on: the intercept never has one, the weights have none when
 //! l2 = 0. The proximal point method (in the dual, the method of multipliers; Rockafellar, SIAM J. Control 14, 1976) lends
@@ -72,7 +72,7 @@ const LANES: usize = 8;
 /// In so many epochs every row is visited at least once.
 const LONGEST_REST: u8 = 16;
 
-/// All that a visit wants to know of its row besides the features: one cache line, where single tables would be seven.
+/// All that a visit wants to know of its row besides the features: one cache line, where single tables would be six.
 #[repr(align(32))]
 pub(super) struct Example<F: Float> {
     /// y_i and |x_i|^2, copies of the problem's.
@@ -81,8 +81,9 @@ pub(super) struct Example<F: Float> {
     /// a_i.
     pub dual: F::Cell,
     /// a_i less its mean over the epoch. A row that rests has not moved at its last visit: 0.
-    lag: F::Cell,
-    /// What the row adds to n P(w) and to n (P(w) - D(a)), as its last visit saw it.
+    pub lag: F::Cell,
+    /// What the row adds to n P(w) and to n (P(w) - D(a)), as its last visit saw it. (Of an l1 penalty only half is in it: the
+    /// penalty is taken for (v·w)/2, v = (1/n) sum_i a_i x_i.)
     objective_share: F::Cell,
     gap_share: F::Cell,
 }

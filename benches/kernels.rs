@@ -1,5 +1,5 @@
 //! What does one non-zero cost, on one thread? Nanoseconds of every update on every memory, and of the two f64 passes that
-//! evaluation is made of.
+//! evaluation is made of; one of them also on the rows in the order of the file, where neighbours are not equally long.
 //!
 //! One iteration is one epoch over the same rows in the same order, from the same weights (those after three epochs), with a
 //! constant step size. Criterion prints the time of an epoch and the throughput in non-zeros a second (`elem/s`); 1e9 over
@@ -22,9 +22,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, Throughput};
+use unfenced::sprs::CsMatI;
 use unfenced::strategy::{self, Choice, Sharing, StrategyKind, UpdateKind};
 use unfenced::train::{Schedule, StepSize};
-use unfenced::{Problem, Team};
+use unfenced::{Dataset, Problem, Team};
 
 const WARM_EPOCHS: u32 = 3;
 
@@ -55,15 +56,31 @@ fn main() {
     let sets = [("text-like", Some(data::text_like())), ("debian-libraries", data::debian_libraries())];
     for (name, dataset) in &sets {
         if let Some(dataset) = dataset {
-            measure(&mut criterion, name, &data::hinge(dataset), &team);
+            let (rows, targets) = as_written(dataset);
+            let as_written = Dataset::from_csmat(rows.view(), &targets).expect("rows");
+            measure(&mut criterion, name, &data::hinge(dataset), &data::hinge(&as_written), &team);
         }
     }
     criterion.final_summary();
 }
 
-fn measure(criterion: &mut Criterion, set: &str, problem: &Problem, team: &Team) {
+/// The rows in the order of the file, where neighbours are as long as it happens.
+fn as_written(data: &Dataset) -> (CsMatI<f32, u32, u64>, Vec<f32>) {
+    let mut places: Vec<usize> = (0..data.n_rows()).collect();
+    places.sort_unstable_by_key(|&i| data.original_row(i));
+    let (mut offsets, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+    for &i in &places {
+        indices.extend_from_slice(data.row(i).indices);
+        values.extend_from_slice(data.row(i).values);
+        offsets.push(indices.len() as u64);
+    }
+    let targets = places.iter().map(|&i| data.targets()[i]).collect();
+    (CsMatI::new((data.n_rows(), data.n_features()), offsets, indices, values), targets)
+}
+
+fn measure(criterion: &mut Criterion, set: &str, problem: &Problem, as_written: &Problem, team: &Team) {
     let n_nonzeros = problem.data().n_nonzeros() as u64;
-    let mut kernels = kernels(problem, team);
+    let mut kernels = kernels(problem, as_written, team);
     let mut group = criterion.benchmark_group(set);
     group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(n_nonzeros));
@@ -95,7 +112,7 @@ fn measure(criterion: &mut Criterion, set: &str, problem: &Problem, team: &Team)
 }
 
 /// Every update on every memory, and the passes of evaluation.
-fn kernels<'a>(problem: &'a Problem, team: &'a Team) -> Vec<Kernel<'a>> {
+fn kernels<'a>(problem: &'a Problem, as_written: &'a Problem, team: &'a Team) -> Vec<Kernel<'a>> {
     let mut kernels = Vec::new();
     for &update in UpdateKind::ALL {
         let plain = kernels.len();
@@ -111,7 +128,9 @@ fn kernels<'a>(problem: &'a Problem, team: &'a Team) -> Vec<Kernel<'a>> {
     let duals: Vec<f64> = problem.targets().iter().map(|&y| f64::from(y)).collect(); // none is 0: no row is left out
     let l2 = problem.penalty().l2;
     let weights: Vec<f32> = problem.transposed(&duals).iter().map(|v_j| (v_j / l2) as f32).collect();
+    let same = weights.clone();
     kernels.push(evaluation("objective", team, move || problem.objective(&weights, 0.0)));
+    kernels.push(evaluation("objective as written", team, move || as_written.objective(&same, 0.0)));
     kernels.push(evaluation("transposed", team, move || problem.transposed(&duals)));
     kernels
 }

@@ -1,8 +1,8 @@
 //! From examples as they were read to a [`Dataset`]: rows in a random order, features numbered by falling frequency.
 //!
 //! Rows are moved once, here, so that training can read memory from front to back and still see nearly a fair sample, and so
-//! that neighbours are about as long; hot
-//! features get the smallest numbers, so that their weights share few cache lines and sort first in every row.
+//! that neighbours are about as long; hot features get the smallest numbers, so that their weights share few cache lines and sort
+//! first in every row.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

@@ -226,6 +226,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stepper_steps_as_its_loss_does() {
+        for loss in ALL {
+            let dual = loss.dual().expect("every loss so far has one");
+            for (a, z, q) in [(0.3, 0.2, 0.5), (0.0, -2.0, 3.0), (1.0, 1.5, 0.01)] {
+                for &y in targets(loss) {
+                    assert_eq!(Stepper::of(dual).step(a * y, z, y, q), dual.step(a * y, z, y, q), "{}", loss.name());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn huge_scores_cost_finite_numbers() {
         for loss in ALL {
             for score in [-1e15, 1e15] {

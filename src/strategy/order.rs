@@ -2,7 +2,7 @@
 //!
 //! The price of a visit is memory, and branches that the processor foresees wrongly: on rows of a dozen non-zeros it lost
 //! half of the time to loops that end sooner or later than the last one did, and to rows that move where the last did not. So
-//! neighbours have about the same length (they were laid so, see `data/arrange.rs`), and the rows that moved at their last visit, which
+//! neighbours have about the same length (`data/arrange.rs` lays them so), and the rows that moved at their last visit, which
 //! will nearly all move again, are visited in stretches apart from those that did not, which will nearly all stay.
 //!
 //! Where the rows lie shuffled in memory, buckets of 16 neighbours in a random order are nearly as fair as single rows (but for

@@ -162,11 +162,11 @@ fn evaluation<'a, T: Send>(name: &str, team: &'a Team, pass: impl Fn() -> T + Sy
 
 fn print_table(set: &str, n_nonzeros: u64, kernels: &[Kernel], rounds: &[Vec<Duration>]) {
     println!("{set}: ns per non-zero and times plain, from {} epochs of each in turn", rounds.len());
-    println!("{:20}{:>8}{:>8}{:>14}{:>8}", "", "least", "median", "times: least", "median");
+    println!("{:23}{:>8}{:>8}{:>14}{:>8}", "", "least", "median", "times: least", "median");
     let ns = |k: usize| sorted(rounds.iter().map(|round| round[k].as_secs_f64() * 1e9 / n_nonzeros as f64));
     for (k, Kernel { name, plain, .. }) in kernels.iter().enumerate() {
         let mine = ns(k);
-        print!("  {name:18}{:8.2}{:8.2}", mine[0], mine[mine.len() / 2]);
+        print!("  {name:21}{:8.2}{:8.2}", mine[0], mine[mine.len() / 2]);
         if let &Some(plain) = plain {
             let quotients = sorted(rounds.iter().map(|round| round[k].div_duration_f64(round[plain])));
             print!("{:14.2}{:8.2}", mine[0] / ns(plain)[0], quotients[quotients.len() / 2]);

@@ -369,7 +369,7 @@ fn a_state_before_a_mark_or_a_leap_or_after_goes_on_as_if_nothing_had_been() {
     let problem = problem(&data, &Hinge, Penalty { l2: 1e-3, l1: 0.0 }, false);
     let choice = choice(StrategyKind::Sequential, UpdateKind::Sdca);
     let new = || build::<f64>(&problem, &choice).expect("a method");
-    let (mut whole, mut leaps) = (new(), 0);
+    let (mut whole, mut leaps, mut rows_leapt) = (new(), 0, 0);
     for epoch in 0..30 {
         let state = whole.state();
         whole.epoch(&problem, &team, 1.0);
@@ -383,8 +383,27 @@ fn a_state_before_a_mark_or_a_leap_or_after_goes_on_as_if_nothing_had_been() {
             spoilt.tables.iter_mut().filter(|(table, _)| table == name).for_each(|(_, table)| table.push(0.5));
             assert!(new().restore(&spoilt).is_err(), "{name}");
         }
+        for wrong in [f64::INFINITY, f64::NAN, -1.0] {
+            let mut spoilt = state.clone();
+            spoilt.tables.iter_mut().filter(|(table, _)| table == "marked when").for_each(|(_, table)| table[0] = wrong);
+            assert!(new().restore(&spoilt).is_err(), "marked before epoch {wrong}");
+        }
+        // Cancelled before a visit, an epoch leaves what a leap has made. Of a dual variable that leapt no mean is left: it
+        // was that of an epoch in which the variable was another, and may lie outside the domain from there.
+        let stopped = Team::new(1, false).expect("a worker");
+        stopped.cancel_flag().store(true, unfenced::sync::Ordering::Relaxed);
+        let mut cut = new();
+        cut.restore(&state).expect("its own state");
+        cut.epoch(&problem, &stopped, 1.0);
+        let column =
+            |state: &State<f64>, name: &str| state.tables.iter().find(|table| table.0 == name).expect("a table").1.clone();
+        let (before, after) = (column(&state, "duals"), column(&cut.state(), "duals"));
+        let lags = column(&cut.state(), "lags");
+        let leapt: Vec<usize> = (0..before.len()).filter(|&i| before[i] != after[i]).collect();
+        assert!(leapt.iter().all(|&i| lags[i] == 0.0), "epoch {epoch}");
+        rows_leapt += leapt.len();
     }
-    assert!(leaps > 2, "{leaps} epochs after a leap");
+    assert!(leaps > 2 && rows_leapt > 0, "{leaps} epochs after a leap, {rows_leapt} rows leapt");
 }
 
 #[test]

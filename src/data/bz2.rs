@@ -28,7 +28,6 @@ const BATCH_BYTES: usize = 4 << 20;
 const MOST_JOINS: usize = 4;
 
 /// What stands between two magic numbers.
-#[derive(Debug, Clone, PartialEq)]
 enum Piece {
     /// A block, or a part of it, in bits of the file.
     Block { level: u8, bits: Range<usize> },

@@ -314,8 +314,30 @@ fn curve(kind: StudyKind, method: &Method, runs: &[Run]) -> Curve {
 
 #[cfg(test)]
 mod tests {
+    use sprs::CsMatI;
+
     use super::*;
+    use crate::loss::Hinge;
+    use crate::penalty::Penalty;
     use crate::strategy::StrategyKind;
+
+    #[test]
+    fn a_sample_comes_from_all_over_the_data_and_has_both_classes() {
+        let (n, rare) = (1000, [0, 3, 777]);
+        let rows = CsMatI::<f32, u32, u64>::new((n, 1), (0..=n as u64).collect(), vec![0; n], vec![1.0; n]);
+        for rare in rare {
+            let targets: Vec<f32> = (0..n).map(|i| if i == rare { 1.0 } else { -1.0 }).collect();
+            let data = Dataset::from_csmat(rows.view(), &targets).expect("rows");
+            let problem = Problem::new(&data, &Hinge, Penalty { l2: 1.0, l1: 0.0 }, false).expect("two classes");
+            for n_sampled in [32, 500, n] {
+                let sampled = sample(&problem, n_sampled);
+                let places: Vec<usize> = (0..sampled.n_rows()).map(|i| sampled.original_row(i)).collect();
+                assert_eq!(places.len(), n_sampled);
+                assert!(places.is_sorted_by(|a, b| a < b) && places.contains(&rare), "{n_sampled} with {rare}");
+                assert!(places.iter().sum::<usize>() / n_sampled > 400, "{n_sampled} with {rare}");
+            }
+        }
+    }
 
     #[test]
     fn a_curve_is_the_quartiles_of_speed_over_the_sequential_twins() {

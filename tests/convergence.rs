@@ -157,9 +157,11 @@ fn five_hundred_runs_of_eight_workers_who_merge_on_hot_features_all_certify() {
 
 #[test]
 fn a_merge_never_lets_the_dual_fall_however_many_workers_share_hot_features() {
-    let data = hot_rows();
-    for loss in [&Hinge as &'static dyn Loss, &SquaredHinge, &Logistic, &Squared] {
-        let problem = problem(&data, loss, ridge(&data, 10.0), false);
+    for (data, loss) in [hot_rows(), warm_rows()]
+        .iter()
+        .flat_map(|data| [&Hinge as &'static dyn Loss, &SquaredHinge, &Logistic, &Squared].map(|loss| (data, loss)))
+    {
+        let problem = problem(data, loss, ridge(data, 10.0), false);
         for n_workers in [2, 8] {
             let team = Team::new(n_workers, true).expect("workers");
             for seed in 0..60 {
@@ -179,6 +181,24 @@ fn a_merge_never_lets_the_dual_fall_however_many_workers_share_hot_features() {
             }
         }
     }
+}
+
+/// Rows that all have the same few features, and share others of which there are too many to be hot.
+fn warm_rows() -> Dataset<'static> {
+    let mut random = examples::Numbers(3);
+    let text: String = (0..800)
+        .map(|_| {
+            let mut features: Vec<usize> = (0..30).map(|_| 7 + random.below(900)).collect();
+            features.extend(1..7);
+            features.sort_unstable();
+            features.dedup();
+            let values: Vec<(usize, f64)> = features.into_iter().map(|j| (j, 0.2 * random.next() + 0.1)).collect();
+            let sum: f64 = values.iter().map(|&(j, x)| x * (j as f64).sin()).sum();
+            let row: String = values.iter().map(|(j, x)| format!(" {j}:{x:.3}")).collect();
+            format!("{}{row}\n", if sum > 0.0 { 1 } else { -1 })
+        })
+        .collect();
+    examples::read(&text)
 }
 
 #[test]

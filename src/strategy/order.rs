@@ -36,8 +36,7 @@ pub struct Order {
     lie_shuffled: bool,
     /// Rows are read from disk.
     streamed: bool,
-    /// Room for the rows that do not rest, and for both kinds of them.
-    awake: Vec<u32>,
+    /// Room for the rows of both kinds.
     moving: Vec<u32>,
     still: Vec<u32>,
     /// The rows in the order of the epoch.
@@ -62,17 +61,16 @@ impl Order {
         self.epoch = epoch;
         let mixed = self.seed ^ epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15); // far apart for near epochs
         let mut random = Xoshiro256PlusPlus::seed_from_u64(mixed);
-        let Self { n_rows, awake, moving, still, rows, .. } = self;
-        let awake = pick(0..*n_rows as u32, awake, |i| turn(i as usize) != Turn::Rests);
+        let Self { n_rows, moving, still, rows, .. } = self;
         rows.clear();
         if self.streamed {
+            let awake: Vec<u32> = (0..*n_rows as u32).filter(|&i| turn(i as usize) != Turn::Rests).collect();
             for window in awake.chunk_by(|&i, &j| window_of(i as usize) == window_of(j as usize)) {
                 append_shuffled(window.chunks(BUCKET_ROWS), rows, &mut random);
             }
             return;
         }
-        let moving = pick(awake.iter().copied(), moving, |i| turn(i as usize) == Turn::Moves);
-        let still = pick(awake.iter().copied(), still, |i| turn(i as usize) == Turn::Stays);
+        let (moving, still) = part(*n_rows, moving, still, turn);
         let moving = match self.lie_shuffled {
             true => {
                 let buckets = moving.chunk_by(|&i, &j| i as usize / BUCKET_ROWS == j as usize / BUCKET_ROWS);
@@ -142,16 +140,25 @@ fn append_shuffled<'a>(pieces: impl Iterator<Item = &'a [u32]>, rows: &mut Vec<u
     pieces.into_iter().for_each(|piece| rows.extend_from_slice(piece));
 }
 
-/// The rows that are wanted. All are written, and the next is written over those that are not: there is no branch, which
-/// would be guessed wrongly too often.
-fn pick(rows: impl ExactSizeIterator<Item = u32>, room: &mut Vec<u32>, wanted: impl Fn(u32) -> bool) -> &mut [u32] {
-    room.resize(room.len().max(rows.len()), 0);
-    let mut n = 0;
-    for row in rows {
-        room[n] = row;
-        n += usize::from(wanted(row));
+/// The rows that move and those that stay. Each is written to both, and the next is written over it where it was not wanted:
+/// there is no branch, which would be guessed wrongly too often.
+fn part<'a>(
+    n_rows: usize,
+    moving: &'a mut Vec<u32>,
+    still: &'a mut Vec<u32>,
+    turn: impl Fn(usize) -> Turn,
+) -> (&'a mut [u32], &'a mut [u32]) {
+    moving.resize(n_rows, 0);
+    still.resize(n_rows, 0);
+    let (mut n_moving, mut n_still) = (0, 0);
+    for i in 0..n_rows {
+        let turn = turn(i);
+        moving[n_moving] = i as u32;
+        still[n_still] = i as u32;
+        n_moving += usize::from(turn == Turn::Moves);
+        n_still += usize::from(turn == Turn::Stays);
     }
-    &mut room[..n]
+    (&mut moving[..n_moving], &mut still[..n_still])
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Rounds<F> {
                 }
                 merge(&mut shares[worker].write().unwrap_or_else(|poisoned| poisoned.into_inner()), &changed, &scales);
                 drop(read);
-                climb.settle(job, update, moved.view(), scales[worker], d);
+                climb.settle(job, update, moved.view(), scales[worker], 0..d);
                 moves[worker].set(moved.intercept());
                 watch.merged(worker); // that the others may count them; what is copied is counted when all have come here
                 // All must agree on whether to go on: one asks, and all read the answer between the same two barriers.

@@ -218,10 +218,10 @@ pub fn train<F: Float>(
             if !std::mem::take(&mut resumed) {
                 let started = Instant::now();
                 let visits = strategy.epoch(problem, team, F::from_f64(step_size.at(progress.epoch)));
+                let seen = strategy.estimate();
                 progress.train_seconds += started.elapsed().as_secs_f64();
                 progress.epoch += 1;
                 progress.updates += visits as u64;
-                let seen = strategy.estimate();
                 // A certificate that came too early is not asked for again at once.
                 let hasty = progress.epoch <= evaluated.epoch + evaluated.epoch / 16;
                 let passed = trust.passed(progress, seen.filter(|_| !hasty));

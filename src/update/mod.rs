@@ -11,6 +11,8 @@ mod sdca;
 mod sgd;
 mod svrg;
 
+use std::ops::Range;
+
 use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
 use crate::sync::{Float, set_values, values};
@@ -119,8 +121,8 @@ pub trait Update<F: Float>: Send + Sync {
         0.0
     }
 
-    /// Takes back this share of this epoch's change of a_i: from a_i, and from the weights of the features from `first` on.
-    fn take_back<W: Weights<F>>(&self, _problem: &Problem, _i: usize, _w: W, _change: F, _share: F, _first: usize) {}
+    /// Takes back this share of this epoch's change of a_i: from a_i, and from the weights of all features but those `merged`.
+    fn take_back<W: Weights<F>>(&self, _problem: &Problem, _i: usize, _w: W, _change: F, _share: F, _merged: Range<usize>) {}
 
     /// How far the run has come, as far as the steps of the last epoch can tell. Costs little, proves nothing.
     fn estimate(&self) -> Option<Estimate> {

@@ -50,6 +50,8 @@
 //! where c and c_b are where w and b stood when the epoch began. From epoch to epoch they follow, until nothing pulls any
 //! more; what is certified is the problem without any pull.
 
+use std::ops::Range;
+
 use crate::data::prefetch;
 use crate::error::{Error, Result};
 use crate::loss::{DualStep, Stepper};
@@ -72,8 +74,8 @@ const LANES: usize = 8;
 /// In so many epochs every row is visited at least once.
 const LONGEST_REST: u8 = 16;
 
-/// All that a visit wants to know of its row besides the features: one cache line, where single tables would be six.
-#[repr(align(32))]
+/// All that a visit wants to know of its row besides the features: one cache line, where single tables would be four.
+#[repr(align(16))]
 pub(super) struct Example<F: Float> {
     /// y_i and |x_i|^2, copies of the problem's.
     pub target: f32,
@@ -82,16 +84,21 @@ pub(super) struct Example<F: Float> {
     pub dual: F::Cell,
     /// a_i less its mean over the epoch. A row that rests has not moved at its last visit: 0.
     pub lag: F::Cell,
-    /// What the row adds to n P(w) and to n (P(w) - D(a)), as its last visit saw it. (Of an l1 penalty only half is in it: the
-    /// penalty is taken for (v·w)/2, v = (1/n) sum_i a_i x_i.)
-    objective_share: F::Cell,
-    gap_share: F::Cell,
+}
+
+/// What a row adds to n P(w) and to n (P(w) - D(a)), as its last visit saw it. (Of an l1 penalty only half is in it: the penalty
+/// is taken for (v·w)/2, v = (1/n) sum_i a_i x_i.)
+struct Share<F: Float> {
+    objective: F::Cell,
+    gap: F::Cell,
 }
 
 /// Exact steps on one dual variable at a time.
 pub struct Sdca<F: Float> {
     loss: Stepper,
     pub(super) examples: Vec<Example<F>>,
+    /// Apart from them, as all are summed after every epoch.
+    shares: Vec<Share<F>>,
     /// Row i is visited in every `rests[i]`-th epoch: a power of 2.
     pub(super) rests: Vec<AtomicU8>,
     /// 1 / (l2 n), or 1 / (k n).
@@ -129,17 +136,11 @@ impl<F: Float> Sdca<F> {
         let strength = if l2 > 0.0 { l2 } else { pull };
         let scale = 1.0 / (strength * n);
         let zero = || F::Cell::new(F::ZERO);
-        let example = |(&target, &squared_norm): (&f32, &f32)| Example {
-            target,
-            squared_norm,
-            dual: zero(),
-            lag: zero(),
-            objective_share: zero(),
-            gap_share: zero(),
-        };
+        let example = |(&target, &squared_norm): (&f32, &f32)| Example { target, squared_norm, dual: zero(), lag: zero() };
         Ok(Self {
             loss: Stepper::of(loss),
             examples: problem.targets().iter().zip(problem.squared_norms()).map(example).collect(),
+            shares: (0..problem.n_rows()).map(|_| Share { objective: zero(), gap: zero() }).collect(),
             rests: (0..problem.n_rows()).map(|_| AtomicU8::new(1)).collect(),
             scale,
             strength,
@@ -195,8 +196,8 @@ impl<F: Float> Update<F> for Sdca<F> {
         let (a, y) = (example.dual.get(), f64::from(example.target));
         // An empty row has no curvature; a tiny one keeps 0/0 away and lets its dual variable jump to its best.
         let DualStep { best, value, excess } = self.loss.step(a.to_f64(), score, y, curvature.max(1e-12));
-        example.objective_share.set(F::from_f64(value + a.to_f64() * score / 2.0));
-        example.gap_share.set(F::from_f64(excess));
+        self.shares[i].objective.set(F::from_f64(value + a.to_f64() * score / 2.0));
+        self.shares[i].gap.set(F::from_f64(excess));
         F::from_f64(best) - a
     }
 
@@ -250,6 +251,7 @@ impl<F: Float> Update<F> for Sdca<F> {
     #[inline(always)]
     fn prefetch(&self, i: usize) {
         prefetch(&self.examples, i);
+        prefetch(&self.shares, i);
         prefetch(&self.rests, i);
     }
 
@@ -276,13 +278,17 @@ impl<F: Float> Update<F> for Sdca<F> {
         curvature / 2.0 * change.to_f64() * change.to_f64()
     }
 
-    fn take_back<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, change: F, share: F, first: usize) {
+    fn take_back<W: Weights<F>>(&self, problem: &Problem, i: usize, w: W, change: F, share: F, merged: Range<usize>) {
         let Example { dual, lag, .. } = &self.examples[i];
         let change = share * change;
         dual.set(dual.get() - change);
         lag.set(lag.get() - share * lag.get());
-        let tail = problem.rows().row(i).between(first as u32, u32::MAX);
-        w.add_scaled(tail, F::from_f64(-change.to_f64() * self.scale));
+        let row = problem.rows().row(i);
+        for others in [0..merged.start as u32, merged.end as u32..problem.n_features() as u32] {
+            if !others.is_empty() {
+                w.add_scaled(row.between(others.start, others.end), F::from_f64(-change.to_f64() * self.scale));
+            }
+        }
         if problem.has_intercept() {
             w.add_intercept(F::from_f64(-change.to_f64() * self.intercept_scale));
         }
@@ -294,10 +300,10 @@ impl<F: Float> Update<F> for Sdca<F> {
             return None;
         }
         let mut sums = [[0.0; 2]; LANES];
-        for examples in self.examples.chunks(LANES) {
-            for (sum, example) in sums.iter_mut().zip(examples) {
-                sum[0] += example.objective_share.get().to_f64();
-                sum[1] += example.gap_share.get().to_f64();
+        for shares in self.shares.chunks(LANES) {
+            for (sum, share) in sums.iter_mut().zip(shares) {
+                sum[0] += share.objective.get().to_f64();
+                sum[1] += share.gap.get().to_f64();
             }
         }
         let n = self.examples.len() as f64;

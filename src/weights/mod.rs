@@ -15,7 +15,7 @@ use crate::data::Row;
 use crate::sync::Float;
 
 pub use local::{Local, Plain};
-pub use replicated::{Meeting, Replica, ReplicaView, Replicated};
+pub use replicated::{Level, Meeting, Replica, ReplicaView, Replicated};
 pub use shared::{Shared, View};
 
 /// One worker's view of the weights: cheap to copy, never exclusive.

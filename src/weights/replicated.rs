@@ -5,8 +5,11 @@
 //! changed into the shared head now and then; the *tail*, in which two workers seldom meet, is shared as it is, with plain
 //! loads and stores. Features are numbered by falling frequency, so the head is a range and comes first in every row.
 //!
-//! A merge holds a lock for as long as it takes to run through the head twice. Nobody waits for it: who finds it taken goes on
-//! with his rows and asks again later.
+//! The first few hundred features of the head are *hot*: it is in them that workers get into each other's way. They are merged
+//! many times while the others, which are *warm*, are merged once.
+//!
+//! A merge holds a lock for as long as it takes to run through its features twice. Nobody waits for it: who finds it taken goes
+//! on with his rows and asks again later.
 
 use std::cell::Cell as Private;
 
@@ -16,17 +19,29 @@ use crate::sync::{Cell, Float, Mutex, MutexGuard, set_values, zeros};
 use crate::weights::shared::publish;
 use crate::weights::{Memory, Weights};
 
-/// The head that all workers' changes come together in.
+/// Which features of the head?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The first of them, which nearly every row has: merged often.
+    Hot,
+    /// The others: merged seldom.
+    Warm,
+}
+
+/// Weights that all workers' changes come together in.
 #[derive(Debug, Default)]
-pub struct Head<F> {
+pub struct Common<F> {
     weights: Vec<F>,
     /// How many merges there have been.
     merges: u64,
 }
 
-/// Owns the weights: the shared head and the tail.
+/// Owns the weights: the shared head, in two levels, and the tail.
 pub struct Replicated<F: Float> {
-    head: Mutex<Head<F>>,
+    hot: Mutex<Common<F>>,
+    /// As long as the head, so that who is alone has one slice to work on; the hot weights in it are not up to date.
+    warm: Mutex<Common<F>>,
+    n_hot: usize,
     tail: Vec<F::Cell>,
     intercept: CachePadded<F::Cell>,
 }
@@ -36,7 +51,8 @@ pub struct Replicated<F: Float> {
 pub struct Replica<F> {
     own: Vec<F>,
     common: Vec<F>,
-    merges: u64,
+    /// Of each level.
+    merges: [u64; 2],
 }
 
 /// What a worker has changed since the last merge, next to what the others have.
@@ -49,46 +65,59 @@ pub struct Meeting {
 }
 
 impl<F: Float> Replicated<F> {
-    /// Sets how many of the weights are the head. Called while no worker runs.
-    pub fn set_head(&mut self, n: usize) {
+    /// Sets how many of the weights are hot, and how many are the head. Called while no worker runs.
+    pub fn set_head(&mut self, n_hot: usize, n_head: usize) {
         let (weights, _) = self.load();
-        let head = self.head.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-        head.weights = weights[..n].to_vec();
-        self.tail = weights[n..].iter().map(|&w_j| F::Cell::new(w_j)).collect();
+        let (head, tail) = weights.split_at(n_head);
+        owned(&mut self.hot).weights = head[..n_hot].to_vec();
+        owned(&mut self.warm).weights = head.to_vec();
+        self.n_hot = n_hot;
+        self.tail = tail.iter().map(|&w_j| F::Cell::new(w_j)).collect();
     }
 
     /// Brings a replica up to the shared head, whatever it was.
     pub fn refresh(&self, replica: &mut Replica<F>) {
-        let head = self.lock();
-        replica.own.clone_from(&head.weights);
-        replica.common.clone_from(&head.weights);
-        replica.merges = head.merges;
+        let (hot, warm) = (lock(&self.hot), lock(&self.warm));
+        replica.own.clone_from(&warm.weights);
+        replica.own[..self.n_hot].copy_from_slice(&hot.weights);
+        replica.common.clone_from(&replica.own);
+        replica.merges = [hot.merges, warm.merges];
     }
 
-    /// Merges a replica's changes, scaled by what `scale` makes of the meeting: both heads are the sum afterwards. Returns
-    /// the scale, or `None` if another worker was at it and `wait` is not asked for.
-    pub fn merge(&self, replica: &mut Replica<F>, wait: bool, scale: impl FnOnce(Meeting) -> F) -> Option<F> {
-        let mut head = if wait { self.lock() } else { self.head.try_lock().ok()? };
-        let Replica { own, common, merges } = replica;
-        let scale = if head.merges == *merges {
-            head.weights.copy_from_slice(own); // nobody else was here: the very numbers, without rounding
-            F::ONE
+    /// Merges a replica's changes of one level, scaled by what `scale` makes of the meeting: both heads are the sum
+    /// afterwards. Returns the scale and the meeting, or `None` if another worker was at it and `wait` is not asked for.
+    pub fn merge(
+        &self,
+        level: Level,
+        replica: &mut Replica<F>,
+        wait: bool,
+        scale: impl FnOnce(Meeting) -> F,
+    ) -> Option<(F, Meeting)> {
+        let (shared, features, start) = match level {
+            Level::Hot => (&self.hot, 0..self.n_hot, 0),
+            Level::Warm => (&self.warm, self.n_hot..replica.own.len(), self.n_hot),
+        };
+        let mut shared = if wait { lock(shared) } else { shared.try_lock().ok()? };
+        let Common { weights, merges } = &mut *shared;
+        let weights = &mut weights[start..];
+        let (own, common) = (&mut replica.own[features.clone()], &mut replica.common[features]);
+        let seen = &mut replica.merges[level as usize];
+        let merged = if merges == seen {
+            weights.copy_from_slice(own); // nobody else was here: the very numbers, without rounding
+            (F::ONE, Meeting { overlap: 0.0, length: 0.0 })
         } else {
-            let scale = scale(meeting(&head.weights, common, own));
-            for ((w_j, common), own) in head.weights.iter_mut().zip(&*common).zip(&*own) {
+            let met = meeting(weights, common, own);
+            let scale = scale(met);
+            for ((w_j, common), own) in weights.iter_mut().zip(&*common).zip(&*own) {
                 *w_j += scale * (*own - *common);
             }
-            own.copy_from_slice(&head.weights);
-            scale
+            own.copy_from_slice(weights);
+            (scale, met)
         };
         common.copy_from_slice(own);
-        head.merges += 1;
-        *merges = head.merges;
-        Some(scale)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Head<F>> {
-        self.head.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        *merges += 1;
+        *seen = *merges;
+        Some(merged)
     }
 
     /// A worker's view; `intercept` is the worker's own copy.
@@ -96,18 +125,32 @@ impl<F: Float> Replicated<F> {
         ReplicaView { head: Private::from_mut(replica.own.as_mut_slice()).as_slice_of_cells(), tail: &self.tail, intercept }
     }
 
-    /// Lets one worker work on the shared head itself, while no other is at work: nothing to copy, nothing to merge.
+    /// Lets one worker work on the shared head itself, while no other is at work: nothing to copy but the hot weights, nothing
+    /// to merge.
     pub fn alone<T>(&self, intercept: &Private<F>, work: impl FnOnce(ReplicaView<'_, F>) -> T) -> T {
-        let mut head = self.lock();
-        head.merges += 1;
-        let head = Private::from_mut(head.weights.as_mut_slice()).as_slice_of_cells();
-        work(ReplicaView { head, tail: &self.tail, intercept })
+        let (mut hot, mut warm) = (lock(&self.hot), lock(&self.warm));
+        hot.merges += 1;
+        warm.merges += 1;
+        warm.weights[..self.n_hot].copy_from_slice(&hot.weights);
+        let head = Private::from_mut(warm.weights.as_mut_slice()).as_slice_of_cells();
+        let done = work(ReplicaView { head, tail: &self.tail, intercept });
+        hot.weights.copy_from_slice(&warm.weights[..self.n_hot]);
+        done
     }
 
     /// As [`crate::weights::Shared::with_intercept`].
     pub fn with_intercept(&self, copy: &Private<F>, work: impl FnOnce()) {
         publish::<F>(&self.intercept, copy, work);
     }
+}
+
+fn lock<F>(common: &Mutex<Common<F>>) -> MutexGuard<'_, Common<F>> {
+    common.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// What nobody else can hold at the moment.
+fn owned<F>(common: &mut Mutex<Common<F>>) -> &mut Common<F> {
+    common.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Many sums side by side, each over few enough terms for the weights' own precision.
@@ -133,19 +176,28 @@ fn meeting<F: Float>(shared: &[F], common: &[F], own: &[F]) -> Meeting {
 impl<F: Float> Memory<F> for Replicated<F> {
     /// All of them tail until [`Replicated::set_head`].
     fn zeros(n: usize) -> Self {
-        Self { head: Mutex::default(), tail: zeros::<F>(n), intercept: F::Cell::new(F::ZERO).into() }
+        Self {
+            hot: Mutex::default(),
+            warm: Mutex::default(),
+            n_hot: 0,
+            tail: zeros::<F>(n),
+            intercept: F::Cell::new(F::ZERO).into(),
+        }
     }
     fn load_into(&self, weights: &mut Vec<F>) {
-        weights.clone_from(&self.lock().weights);
+        let (hot, warm) = (lock(&self.hot), lock(&self.warm));
+        weights.clone_from(&warm.weights);
+        weights[..self.n_hot].copy_from_slice(&hot.weights);
         weights.extend(self.tail.iter().map(Cell::get));
     }
     fn intercept(&self) -> F {
         self.intercept.get()
     }
     fn store(&mut self, weights: &[F], intercept: F) {
-        let head = self.head.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (first, rest) = weights.split_at(head.weights.len());
-        head.weights.copy_from_slice(first);
+        let warm = owned(&mut self.warm);
+        let (first, rest) = weights.split_at(warm.weights.len());
+        warm.weights.copy_from_slice(first);
+        owned(&mut self.hot).weights.copy_from_slice(&first[..self.n_hot]);
         set_values(&self.tail, rest);
         self.intercept.set(intercept);
     }
@@ -223,7 +275,7 @@ mod tests {
         let team = Team::new(4, false).expect("threads");
         for round in 0..200 {
             let mut shared = Replicated::<f64>::zeros(5);
-            shared.set_head(3);
+            shared.set_head(round % 4, 3);
             let shared = &shared;
             team.each(|worker| {
                 let (mut replica, intercept) = (Replica::default(), Private::new(0.0));
@@ -231,10 +283,15 @@ mod tests {
                 for step in 0..40 {
                     shared.view(&mut replica, &intercept).add_with(step % 3, |_| 1.0);
                     if (step + worker + round) % 7 == 0 {
-                        shared.merge(&mut replica, false, |_| 1.0);
+                        shared.merge(Level::Warm, &mut replica, false, |_| 1.0);
+                    }
+                    if (step + worker + round) % 3 == 0 {
+                        shared.merge(Level::Hot, &mut replica, false, |_| 1.0);
                     }
                 }
-                shared.merge(&mut replica, true, |_| 1.0);
+                for level in [Level::Hot, Level::Warm] {
+                    shared.merge(level, &mut replica, true, |_| 1.0);
+                }
             });
             assert_eq!(shared.load().0, [56.0, 52.0, 52.0, 0.0, 0.0]);
         }
@@ -242,37 +299,42 @@ mod tests {
 
     #[test]
     fn a_merge_knows_what_met_and_takes_only_its_share() {
-        let mut shared = Replicated::<f32>::zeros(40);
-        shared.set_head(40);
-        let (mut mine, mut yours, none) = (Replica::default(), Replica::default(), Private::new(0.0));
-        shared.refresh(&mut mine);
-        shared.refresh(&mut yours);
-        shared.view(&mut mine, &none).add_with(0, |_| 2.0);
-        shared.view(&mut mine, &none).add_with(39, |_| 1.0);
-        shared.view(&mut yours, &none).add_with(39, |_| 3.0);
-        assert_eq!(shared.merge(&mut yours, true, |_| panic!("nobody else was here")), Some(1.0));
-        let merged = shared.merge(&mut mine, true, |met| {
-            assert_eq!(met, Meeting { overlap: 3.0, length: 5.0 });
-            0.5
-        });
-        assert_eq!(merged, Some(0.5));
-        let (weights, _) = shared.load();
-        assert_eq!((weights[0], weights[39]), (1.0, 3.5));
-        assert_eq!(shared.view(&mut mine, &none).get(39), 3.5);
-        assert_eq!(shared.view(&mut yours, &none).get(39), 3.0, "a replica hears of others when it merges");
+        for level in [Level::Hot, Level::Warm] {
+            let mut shared = Replicated::<f32>::zeros(90);
+            // The same 40 features, as either level.
+            let (n_hot, n_head, first) = if level == Level::Hot { (40, 90, 0) } else { (50, 90, 50) };
+            shared.set_head(n_hot, n_head);
+            let (mut mine, mut yours, none) = (Replica::default(), Replica::default(), Private::new(0.0));
+            shared.refresh(&mut mine);
+            shared.refresh(&mut yours);
+            (0..90).for_each(|j| shared.view(&mut mine, &none).add_with(j, |_| if j == first { 2.0 } else { 0.0 }));
+            shared.view(&mut mine, &none).add_with(first + 39, |_| 1.0);
+            shared.view(&mut yours, &none).add_with(first + 39, |_| 3.0);
+            let (scale, _) = shared.merge(level, &mut yours, true, |_| panic!("nobody else was here")).expect("a merge");
+            assert_eq!(scale, 1.0);
+            let merged = shared.merge(level, &mut mine, true, |_| 0.5);
+            assert_eq!(merged, Some((0.5, Meeting { overlap: 3.0, length: 5.0 })));
+            let (weights, _) = shared.load();
+            assert_eq!((weights[first], weights[first + 39]), (1.0, 3.5));
+            assert_eq!(shared.view(&mut mine, &none).get(first + 39), 3.5);
+            assert_eq!(shared.view(&mut yours, &none).get(first + 39), 3.0, "a replica hears of others when it merges");
+        }
     }
 
     #[test]
-    fn head_and_tail_are_one_vector() {
+    fn hot_warm_and_tail_are_one_vector() {
         let mut shared = Replicated::<f32>::zeros(4);
         shared.store(&[1.0, 2.0, 3.0, 4.0], 0.5);
-        for n in [2, 4, 0, 3] {
-            shared.set_head(n);
+        for (n_hot, n_head) in [(0, 2), (2, 4), (0, 0), (3, 3), (1, 2)] {
+            shared.set_head(n_hot, n_head);
             assert_eq!(shared.load(), (vec![1.0, 2.0, 3.0, 4.0], 0.5));
             let (mut replica, none) = (Replica::default(), Private::new(0.0));
             shared.refresh(&mut replica);
             let w = shared.view(&mut replica, &none);
             assert_eq!((0..4).map(|j| w.get(j)).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0]);
+            shared.alone(&none, |w| (0..4).for_each(|j| w.add_with(j, |w_j| w_j)));
+            assert_eq!(shared.load().0, [2.0, 4.0, 6.0, 8.0]);
+            shared.store(&[1.0, 2.0, 3.0, 4.0], 0.5);
         }
     }
 }

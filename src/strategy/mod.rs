@@ -169,7 +169,7 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         }
         self.update.begin_epoch(self.epoch, problem, team, &mut self.memory);
         self.watch.begin_epoch(team);
-        self.order.shuffle(self.epoch, |i| self.update.turn(self.epoch, i));
+        team.install(|| self.order.shuffle(self.epoch, |i| self.update.turn(self.epoch, i)));
         let job = Job { problem, team, order: &self.order, watch: &self.watch };
         self.pass.pass(job, &self.update, &mut self.memory, step_size);
         self.epoch += 1;

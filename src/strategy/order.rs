@@ -15,6 +15,7 @@ use std::ops::Range;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use rayon::prelude::*;
 
 use crate::data::Dataset;
 use crate::update::{Turn, Visit};
@@ -23,6 +24,8 @@ use crate::update::{Turn, Visit};
 const BUCKET_ROWS: usize = 16;
 /// Rows that lie together on the disk and are in memory at the same time.
 pub(super) const WINDOW_ROWS: usize = 4096;
+/// Rows that are parted at a time: whole buckets, and enough to be worth another worker's while.
+const PIECE_ROWS: usize = 8192 * BUCKET_ROWS;
 /// Visits of one kind in a row: those that are likely to move, or those that are not.
 const STRETCH_ROWS: usize = 16;
 /// Rows in a chunk of a long epoch.
@@ -36,9 +39,8 @@ pub struct Order {
     lie_shuffled: bool,
     /// Rows are read from disk.
     streamed: bool,
-    /// Room for the rows of both kinds.
-    moving: Vec<u32>,
-    still: Vec<u32>,
+    /// The rows of both kinds, piece by piece.
+    pieces: Vec<Piece>,
     /// The rows in the order of the epoch.
     rows: Vec<u32>,
     seed: u64,
@@ -56,12 +58,12 @@ impl Order {
         Self { n_rows: n, seed, ..Self::default() }
     }
 
-    /// Draws the order of an epoch, of the rows that do not rest.
-    pub fn shuffle(&mut self, epoch: u64, turn: impl Fn(usize) -> Turn) {
+    /// Draws the order of an epoch, of the rows that do not rest; of many rows, parallel on the current rayon pool.
+    pub fn shuffle(&mut self, epoch: u64, turn: impl Fn(usize) -> Turn + Sync) {
         self.epoch = epoch;
         let mixed = self.seed ^ epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15); // far apart for near epochs
         let mut random = Xoshiro256PlusPlus::seed_from_u64(mixed);
-        let Self { n_rows, moving, still, rows, .. } = self;
+        let Self { n_rows, pieces, rows, .. } = self;
         rows.clear();
         if self.streamed {
             let awake: Vec<u32> = (0..*n_rows as u32).filter(|&i| turn(i as usize) != Turn::Rests).collect();
@@ -70,20 +72,26 @@ impl Order {
             }
             return;
         }
-        let (moving, still) = part(*n_rows, moving, still, turn);
-        let moving = match self.lie_shuffled {
-            true => {
-                let buckets = moving.chunk_by(|&i, &j| i as usize / BUCKET_ROWS == j as usize / BUCKET_ROWS);
-                let mut shuffled = Vec::with_capacity(moving.len());
-                append_shuffled(buckets, &mut shuffled, &mut random);
-                shuffled
-            }
-            false => {
-                moving.shuffle(&mut random);
-                still.shuffle(&mut random);
-                moving.to_vec()
-            }
-        };
+        pieces.resize_with(n_rows.div_ceil(PIECE_ROWS), Piece::default);
+        let part = |(k, piece): (usize, &mut Piece)| piece.part(k * PIECE_ROWS..((k + 1) * PIECE_ROWS).min(*n_rows), &turn);
+        match pieces.len() {
+            0 | 1 => pieces.iter_mut().enumerate().for_each(part),
+            _ => pieces.par_iter_mut().enumerate().for_each(part),
+        }
+        let mut moving = Vec::with_capacity(pieces.iter().map(|piece| piece.n_moving).sum());
+        if self.lie_shuffled {
+            let neighbours = |&i: &u32, &j: &u32| i as usize / BUCKET_ROWS == j as usize / BUCKET_ROWS;
+            let buckets = pieces.iter().flat_map(|piece| piece.moving().chunk_by(neighbours));
+            append_shuffled(buckets, &mut moving, &mut random);
+        } else {
+            pieces.iter().for_each(|piece| moving.extend_from_slice(piece.moving()));
+            moving.shuffle(&mut random);
+        }
+        let mut still = Vec::with_capacity(pieces.iter().map(|piece| piece.n_still).sum());
+        pieces.iter().for_each(|piece| still.extend_from_slice(piece.still()));
+        if !self.lie_shuffled {
+            still.shuffle(&mut random);
+        }
         append_shuffled(moving.chunks(STRETCH_ROWS).chain(still.chunks(STRETCH_ROWS)), rows, &mut random);
     }
 
@@ -140,25 +148,40 @@ fn append_shuffled<'a>(pieces: impl Iterator<Item = &'a [u32]>, rows: &mut Vec<u
     pieces.into_iter().for_each(|piece| rows.extend_from_slice(piece));
 }
 
-/// The rows that move and those that stay. Each is written to both, and the next is written over it where it was not wanted:
-/// there is no branch, which would be guessed wrongly too often.
-fn part<'a>(
-    n_rows: usize,
-    moving: &'a mut Vec<u32>,
-    still: &'a mut Vec<u32>,
-    turn: impl Fn(usize) -> Turn,
-) -> (&'a mut [u32], &'a mut [u32]) {
-    moving.resize(n_rows, 0);
-    still.resize(n_rows, 0);
-    let (mut n_moving, mut n_still) = (0, 0);
-    for i in 0..n_rows {
-        let turn = turn(i);
-        moving[n_moving] = i as u32;
-        still[n_still] = i as u32;
-        n_moving += usize::from(turn == Turn::Moves);
-        n_still += usize::from(turn == Turn::Stays);
+/// The rows of a stretch of the dataset that move, and those that stay. There is room for all of them as either.
+#[derive(Debug, Default)]
+struct Piece {
+    moving: Vec<u32>,
+    n_moving: usize,
+    still: Vec<u32>,
+    n_still: usize,
+}
+
+impl Piece {
+    /// Parts these rows. Each is written to both kinds, and the next is written over it where it was not wanted: there is no
+    /// branch, which would be guessed wrongly too often.
+    fn part(&mut self, rows: Range<usize>, turn: impl Fn(usize) -> Turn) {
+        let Self { moving, still, .. } = self;
+        moving.resize(rows.len(), 0);
+        still.resize(rows.len(), 0);
+        let (mut n_moving, mut n_still) = (0, 0);
+        for i in rows {
+            let turn = turn(i);
+            moving[n_moving] = i as u32;
+            still[n_still] = i as u32;
+            n_moving += usize::from(turn == Turn::Moves);
+            n_still += usize::from(turn == Turn::Stays);
+        }
+        (self.n_moving, self.n_still) = (n_moving, n_still);
     }
-    (&mut moving[..n_moving], &mut still[..n_still])
+
+    fn moving(&self) -> &[u32] {
+        &self.moving[..self.n_moving]
+    }
+
+    fn still(&self) -> &[u32] {
+        &self.still[..self.n_still]
+    }
 }
 
 #[cfg(test)]

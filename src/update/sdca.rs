@@ -52,6 +52,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::data::prefetch;
 use crate::error::{Error, Result};
 use crate::loss::{DualStep, Stepper};
@@ -70,6 +72,8 @@ const WEIGHTS_PULL: f64 = 1.0;
 
 /// Sums that run side by side, so that one addition need not wait for the last.
 const LANES: usize = 8;
+/// Rows in one piece of a sum: borders that do not depend on the number of workers.
+const CHUNK: usize = 1 << 17;
 
 /// In so many epochs every row is visited at least once.
 const LONGEST_REST: u8 = 16;
@@ -155,6 +159,18 @@ impl<F: Float> Sdca<F> {
     fn weight(&self, u_j: F) -> F {
         soft(u_j, self.threshold)
     }
+}
+
+/// Of the objective's shares, and of the gap's.
+fn sums<F: Float>(shares: &[Share<F>]) -> [f64; 2] {
+    let mut sums = [[0.0; 2]; LANES];
+    for shares in shares.chunks(LANES) {
+        for (sum, share) in sums.iter_mut().zip(shares) {
+            sum[0] += share.objective.get().to_f64();
+            sum[1] += share.gap.get().to_f64();
+        }
+    }
+    [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum())
 }
 
 impl<F: Float> Update<F> for Sdca<F> {
@@ -299,14 +315,8 @@ impl<F: Float> Update<F> for Sdca<F> {
         if self.intercept_scale > 0.0 || !self.centre.is_empty() {
             return None;
         }
-        let mut sums = [[0.0; 2]; LANES];
-        for shares in self.shares.chunks(LANES) {
-            for (sum, share) in sums.iter_mut().zip(shares) {
-                sum[0] += share.objective.get().to_f64();
-                sum[1] += share.gap.get().to_f64();
-            }
-        }
-        let n = self.examples.len() as f64;
+        let n = self.shares.len() as f64;
+        let sums: Vec<[f64; 2]> = self.shares.par_chunks(CHUNK).map(sums).collect();
         let [objective, gap] = [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum::<f64>() / n);
         Some(Estimate { objective, gap })
     }

@@ -112,10 +112,10 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
         Some(self.crew.size())
     }
 
-    /// Only the tail can lose an addition, and seldom does; most often in the first epochs, when nearly all rows move.
+    /// Only the tail can lose an addition, and seldom does.
     fn repairs_before(&self, epoch: u64, n_workers: usize) -> bool {
         match n_workers {
-            2.. if self.n_head < self.n_features => epoch == 8 || epoch.is_multiple_of(32),
+            2.. if self.n_head < self.n_features => epoch.is_multiple_of(32),
             _ => epoch.is_multiple_of(64),
         }
     }

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::problem::Problem;
-use crate::strategy::climb::{Climb, FEATURE_COST, FEWEST_ROWS, MERGE_SHARE, scale};
+use crate::strategy::climb::{Climb, FEATURE_COST, FEWEST_ROWS, MERGE_SHARE, scale, visit_cost};
 use crate::strategy::crew::Crew;
 use crate::strategy::{Job, Pass};
 use crate::sync::{Float, Mutex};
@@ -56,7 +56,8 @@ impl<F> Default for Replicate<F> {
 /// How many features are private. All, where they do not come hot first or nobody else is there.
 fn n_head(problem: &Problem, n_workers: usize) -> usize {
     let data = problem.data();
-    let affordable = MERGE_SHARE * data.n_nonzeros() as f64 / (FEATURE_COST * MERGES_WANTED * n_workers as f64);
+    let epoch_cost = visit_cost(problem) * problem.n_rows() as f64;
+    let affordable = MERGE_SHARE * epoch_cost / (FEATURE_COST * MERGES_WANTED * n_workers as f64);
     match n_workers {
         2.. if data.is_shuffled() => data.n_features().min(FEWEST_FEATURES.max(affordable as usize)),
         _ => data.n_features(),
@@ -77,9 +78,9 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
             shared.set_head(self.n_hot, self.n_head);
         }
         let Self { replicas, crew, n_hot, n_head, .. } = self;
-        let row_length = (problem.data().n_nonzeros() as f64 / problem.n_rows() as f64).max(1.0);
+        let cost = visit_cost(problem);
         // So many that a merge of `n` features takes its share of the time.
-        let rows_between = |n: usize, share: f64| FEWEST_ROWS.max((FEATURE_COST * n as f64 / (share * row_length)) as usize);
+        let rows_between = |n: usize, share: f64| FEWEST_ROWS.max((FEATURE_COST * n as f64 / (share * cost)) as usize);
         let (hot_rows, warm_rows) = (rows_between(*n_hot, HOT_SHARE), rows_between(*n_head - *n_hot, MERGE_SHARE));
         let shared = &*shared;
         crew.run(order.n_visits(), |places, size| {

@@ -15,7 +15,7 @@
 //! Rounds with private changes are SySCD's (Ioannou, Mendler-Duenner and Parnell, NeurIPS 2019), merges that are searched
 //! CoCoA+'s (Ma et al., ICML 2015) made exact.
 
-use crate::strategy::climb::{Climb, FEATURE_COST, FEWEST_ROWS, MERGE_SHARE, scale};
+use crate::strategy::climb::{Climb, FEATURE_COST, FEWEST_ROWS, MERGE_SHARE, scale, visit_cost};
 use crate::strategy::{Job, Pass, Sequential};
 use crate::sync::{AtomicBool, Cell, Float, Mutex, Ordering, RwLock, zeros};
 use crate::threads::Barrier;
@@ -60,8 +60,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Rounds<F> {
         if self.replicas.len() != n_workers {
             self.replicas = (0..n_workers).map(|_| RwLock::new(Plain::zeros(d))).collect();
         }
-        let row_length = problem.data().n_nonzeros() as f64 / problem.n_rows() as f64;
-        let n_rounds = n_rounds(order.n_visits(), n_workers, d, row_length);
+        let n_rounds = n_rounds(order.n_visits(), n_workers, d, visit_cost(problem));
 
         let (common, intercept) = weights.parts();
         let share_length = d.div_ceil(n_workers).max(1);
@@ -128,8 +127,8 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Rounds<F> {
 }
 
 /// As many as keep merges cheap, but enough of them, of chunks that are not too short.
-fn n_rounds(n_visits: usize, n_workers: usize, n_features: usize, row_length: f64) -> usize {
-    let affordable = MERGE_SHARE * row_length * (n_visits / n_workers) as f64 / (FEATURE_COST * n_features as f64);
+fn n_rounds(n_visits: usize, n_workers: usize, n_features: usize, visit_cost: f64) -> usize {
+    let affordable = MERGE_SHARE * visit_cost * (n_visits / n_workers) as f64 / (FEATURE_COST * n_features as f64);
     (affordable as usize).max(ROUNDS_WANTED).min(n_visits / (n_workers * FEWEST_ROWS)).max(1)
 }
 

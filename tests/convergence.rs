@@ -185,8 +185,8 @@ fn a_merge_never_lets_the_dual_fall_nor_w_part_from_it_however_many_workers_shar
     }
 }
 
-/// Rows over six features that half of them have, behind 600 more frequent ones whose values are tiny: where workers meet is not
-/// where they merge often.
+/// Rows over six features that half of them have, behind 600 more frequent ones of which all but three have tiny values: workers
+/// meet where they merge often, and where they do not.
 fn warm_rows() -> Dataset<'static> {
     let mut random = examples::Numbers(3);
     let text: String = (0..200)
@@ -194,7 +194,11 @@ fn warm_rows() -> Dataset<'static> {
             let mut row = String::new();
             let mut sum = 0.0;
             for j in 1..=606 {
-                let (share, size) = if j <= 600 { (0.7, 1e-3) } else { (0.5, 0.5) };
+                let (share, size) = match j {
+                    1..=3 => (0.9, 0.4),
+                    4..=600 => (0.7, 1e-3),
+                    _ => (0.5, 0.5),
+                };
                 if (random.next() + 1.0) / 2.0 < share {
                     let x = size * (random.next() + 0.2);
                     sum += x * f64::from(j % 3 - 1);

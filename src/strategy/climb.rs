@@ -38,7 +38,7 @@ pub(super) const MERGE_SHARE: f64 = 0.1;
 /// From this t on a change is taken whole: it climbs by 2 (t - 1/2) / t^2, at least 0.9, of what the best t would, and nothing
 /// has to be taken back.
 const WHOLE: f64 = 0.76;
-/// Rows of a worker between two merges, at least.
+/// Rows of a worker between two merges, at least, but for what is left at the end of a draw.
 pub(super) const FEWEST_ROWS: usize = 16;
 
 /// What a visit costs, in non-zeros.
@@ -125,7 +125,7 @@ where
     if scale < F::ONE {
         for (i, change) in steps {
             update.take_back(job.problem, *i, w, *change, F::ONE - scale, merged.clone());
-            *change = scale * *change;
+            *change = *change - (F::ONE - scale) * *change; // what is left to the last bit, that a second time leaves the domain
         }
     }
 }

@@ -312,7 +312,7 @@ fn any<F: Float, U: Update<F> + 'static>(problem: &Problem, choice: &Choice, upd
     Ok(match choice.strategy {
         StrategyKind::Hogwild => match choice.sharing {
             Sharing::Replicated if choice.deterministic => run(problem, choice, update, Rounds::default()),
-            Sharing::Replicated => run(problem, choice, update, Replicate::default()),
+            Sharing::Replicated => run(problem, choice, update, Replicate::new(problem)),
             Sharing::Wild => run(problem, choice, update, Hogwild { atomic: false }),
             Sharing::Atomic => run(problem, choice, update, Hogwild { atomic: true }),
         },

@@ -1,11 +1,11 @@
-//! Hogwild! with private copies of the hot features ([`crate::weights::Replicated`]): workers take rows and step, each on a
+//! Hogwild! with private copies of the frequent features ([`crate::weights::Replicated`]): workers take rows and step, each on a
 //! view of his own, and merge what they changed. The hot features, in which workers meet most, are merged every few rows; the
 //! warm ones as seldom as makes their merges cost a small part of the time; the tail, where there is one, never.
 //!
-//! Every merge is scaled by a line search along the dual, so that it climbs ([`crate::strategy::climb`]). Of |C|^2 only the
-//! merged features' part is known there, which leaves the bound a bound; what meets in the tail is not searched. A warm merge
-//! that is not taken whole takes back steps whose hot part others have seen: what they made of it is not searched either.
-//! It comes after many hot merges that were, and is rare.
+//! Every merge is scaled by a line search along the dual ([`crate::strategy::climb`]). Of |C|^2 only the merged features' part
+//! is known there, which leaves the bound a bound. Hot merges climb, whatever the number of workers. So do warm ones that are
+//! taken whole. One that is not takes back steps whose hot part others have seen since, and what they made of it is not
+//! searched; nor is what meets in the tail, or in an intercept.
 //!
 //! Merging private changes is SySCD's (Ioannou, Mendler-Duenner and Parnell, NeurIPS 2019) and CoCoA+'s (Ma et al., ICML
 //! 2015) idea; there all workers meet at a barrier, here each comes when it suits him.
@@ -40,27 +40,28 @@ const DRAWS_WANTED: usize = 8;
 pub struct Replicate<F> {
     replicas: Vec<Mutex<Replica<F>>>,
     crew: Crew,
-    /// How many features are hot, how many are private, and how many there are.
-    n_hot: usize,
-    n_head: usize,
     n_features: usize,
+    /// So many private features one worker could afford.
+    affordable: f64,
 }
 
-impl<F> Default for Replicate<F> {
-    /// Sizes are chosen when the number of workers is known.
-    fn default() -> Self {
-        Self { replicas: Vec::new(), crew: Crew::new(1), n_hot: 0, n_head: 0, n_features: 0 }
+impl<F> Replicate<F> {
+    /// For this problem, and any number of workers.
+    pub fn new(problem: &Problem) -> Self {
+        let data = problem.data();
+        let epoch_cost = visit_cost(problem) * data.n_rows() as f64;
+        let affordable = MERGE_SHARE * epoch_cost / (FEATURE_COST * MERGES_WANTED);
+        // Where features do not come hot first, none is cut off.
+        let affordable = if data.is_shuffled() { affordable } else { f64::INFINITY };
+        Self { replicas: Vec::new(), crew: Crew::new(1), n_features: data.n_features(), affordable }
     }
-}
 
-/// How many features are private. All, where they do not come hot first or nobody else is there.
-fn n_head(problem: &Problem, n_workers: usize) -> usize {
-    let data = problem.data();
-    let epoch_cost = visit_cost(problem) * problem.n_rows() as f64;
-    let affordable = MERGE_SHARE * epoch_cost / (FEATURE_COST * MERGES_WANTED * n_workers as f64);
-    match n_workers {
-        2.. if data.is_shuffled() => data.n_features().min(FEWEST_FEATURES.max(affordable as usize)),
-        _ => data.n_features(),
+    /// How many features are private; all, where nobody else is there.
+    fn n_head(&self, n_workers: usize) -> usize {
+        match n_workers {
+            1 => self.n_features,
+            _ => self.n_features.min(FEWEST_FEATURES.max((self.affordable / n_workers as f64) as usize)),
+        }
     }
 }
 
@@ -69,32 +70,32 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
 
     fn pass(&mut self, job: Job<'_>, update: &U, shared: &mut Replicated<F>, step_size: F) {
         let Job { problem, team, order, .. } = job;
+        let n_head = self.n_head(team.n_workers());
+        let n_hot = n_head.min(HOT_FEATURES);
         if self.replicas.len() != team.n_workers() {
             self.replicas = (0..team.n_workers()).map(|_| Mutex::default()).collect();
             self.crew = Crew::new(team.n_workers());
-            self.n_features = problem.n_features();
-            self.n_head = n_head(problem, team.n_workers());
-            self.n_hot = self.n_head.min(HOT_FEATURES);
-            shared.set_head(self.n_hot, self.n_head);
+            shared.set_head(n_hot, n_head);
         }
-        let Self { replicas, crew, n_hot, n_head, .. } = self;
+        let Self { replicas, crew, .. } = self;
         let cost = visit_cost(problem);
         // So many that a merge of `n` features takes its share of the time.
         let rows_between = |n: usize, share: f64| FEWEST_ROWS.max((FEATURE_COST * n as f64 / (share * cost)) as usize);
-        let (hot_rows, warm_rows) = (rows_between(*n_hot, HOT_SHARE), rows_between(*n_head - *n_hot, MERGE_SHARE));
+        let hot_rows = rows_between(n_hot, HOT_SHARE);
+        let warm_rows = if n_hot < n_head { rows_between(n_head - n_hot, MERGE_SHARE) } else { MOST_DRAWN };
         let shared = &*shared;
         crew.run(order.n_visits(), |places, size| {
             if size == 1 {
                 return alone(job, update, shared, places, step_size);
             }
-            let drawn = (places.len() / (DRAWS_WANTED * size)).clamp(FEWEST_ROWS, MOST_DRAWN);
+            let drawn = (places.len() / (DRAWS_WANTED * size)).clamp(FEWEST_ROWS, MOST_DRAWN.min(warm_rows));
             let ticket = Ticket::new(places.len().div_ceil(drawn));
             team.share(size, |number| {
                 let replica = &mut *replicas[number].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 shared.refresh(replica);
                 job.watch.merged(number);
-                let (n_hot, n_head, climb) = (*n_hot, *n_head, Climb::default());
-                let mut worker = Worker { job, number, update, shared, replica, n_hot, n_head, size, climb };
+                let (changed, climb) = (false, Climb::default());
+                let mut worker = Worker { job, number, update, shared, replica, n_hot, n_head, size, changed, climb };
                 let mut n_rows = 0;
                 while let Some(k) = ticket.draw().filter(|_| !team.cancelled()) {
                     let start = places.start + k * drawn;
@@ -116,7 +117,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
     /// Only the tail can lose an addition, and seldom does.
     fn repairs_before(&self, epoch: u64, n_workers: usize) -> bool {
         match n_workers {
-            2.. if self.n_head < self.n_features => epoch.is_multiple_of(32),
+            2.. if self.n_head(n_workers) < self.n_features => epoch.is_multiple_of(32),
             _ => epoch.is_multiple_of(64),
         }
     }
@@ -142,22 +143,25 @@ struct Worker<'a, F: Float, U> {
     n_head: usize,
     /// How many are at work.
     size: usize,
+    /// Whether he has stepped since the last hot merge.
+    changed: bool,
     climb: Climb<F>,
 }
 
 impl<F: Float, U: Update<F>> Worker<'_, F, U> {
-    /// Steps on the rows at these places; after every few of them hot features are merged.
+    /// Steps on the rows at these places; after every few of them hot features are merged, and the intercept.
     fn work(&mut self, places: Range<usize>, hot_rows: usize, step_size: F) {
         let Self { job, number, update, shared, .. } = *self;
         let intercept = Cell::new(F::ZERO);
-        shared.with_intercept(&intercept, || {
-            let mut visits = job.visits(update, places.clone());
-            for _ in places.step_by(hot_rows) {
+        let mut visits = job.visits(update, places.clone());
+        for _ in places.step_by(hot_rows) {
+            shared.with_intercept(&intercept, || {
                 let w = shared.view(self.replica, &intercept);
                 visits.by_ref().take(hot_rows).for_each(|visit| self.climb.step(job, number, update, visit, w, step_size));
+                self.changed = true;
                 self.merge_hot(false, &intercept);
-            }
-        });
+            });
+        }
     }
 
     /// Merges the hot features, if nobody else is at it or `wait` is asked for. Tells whether it has.
@@ -166,6 +170,7 @@ impl<F: Float, U: Update<F>> Worker<'_, F, U> {
         let searched = |met| scale(*update, climb.gain(), met, *size);
         let Some(merged) = shared.merge(Level::Hot, replica, wait, searched) else { return false };
         climb.secure(*job, *update, shared.view(replica, intercept), merged, 0..*n_hot);
+        self.changed = false;
         true
     }
 
@@ -173,14 +178,14 @@ impl<F: Float, U: Update<F>> Worker<'_, F, U> {
     fn merge_all(&mut self, wait: bool) -> bool {
         let (shared, intercept, mut done) = (self.shared, Cell::new(F::ZERO), false);
         shared.with_intercept(&intercept, || {
-            if !self.merge_hot(wait, &intercept) {
+            if self.changed && !self.merge_hot(wait, &intercept) {
                 return;
             }
             let Self { job, number, update, replica, n_hot, n_head, size, climb, .. } = self;
             let searched = |met| scale(*update, climb.secured(), met, *size);
             let Some((scale, _)) = shared.merge(Level::Warm, replica, wait, searched) else { return };
             climb.settle(*job, *update, shared.view(replica, &intercept), scale, *n_hot..*n_head);
-            if scale < F::ONE {
+            if scale < F::ONE && U::KEEPS_DUALS {
                 shared.merge(Level::Hot, replica, true, |_| F::ONE); // what was taken back
             }
             job.watch.merged(*number);

@@ -1,6 +1,6 @@
 //! How are the weights read and changed? [`Weights`] is what a step sees of them: [`Local`] is plain memory of one thread,
 //! [`View`] is memory that all workers share, with additions that may be lost (`wild`) or not (`atomic`), [`ReplicaView`] a
-//! worker's own copy of the hot features beside the shared cold ones (`replicated`).
+//! worker's own copy of the frequent features beside the shared rare ones (`replicated`).
 //!
 //! The intercept travels apart: it belongs to every row, and as one more coordinate it would be the most contended of all.
 //! A worker keeps a copy, and publishes what it changed after each chunk of rows ([`Shared::with_intercept`]).

@@ -1,4 +1,4 @@
-//! A shared vector of which every worker keeps a copy of the hot part.
+//! A shared vector of which every worker keeps a copy of the frequent part.
 //!
 //! A cache line last written by another core costs as much as dozens of additions to one's own, and where features are hot
 //! every line is such a line. So the *head*, the features in many rows, is private to each worker, who merges what he
@@ -22,7 +22,7 @@ use crate::weights::{Memory, Weights};
 /// Which features of the head?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// The first of them, which nearly every row has: merged often.
+    /// The first of them, the most frequent: merged often.
     Hot,
     /// The others: merged seldom.
     Warm,

@@ -3,7 +3,8 @@
 //! A step reads the weights, decides, and writes. Its *staleness* is how many steps of other workers are done and not in
 //! what it has read when it writes: Hogwild!'s tau is the largest. Each worker counts its steps in a cell of its own; in
 //! every [`SAMPLE_STEPS`]-th of its steps it adds up the others' before and after. Where workers write to copies of their own,
-//! what counts is how many steps the others have done beyond those that they had merged when the copy was last made.
+//! what counts is how many steps the others have done beyond those that they had merged when the copy was last made, the whole
+//! of it: what is merged more often (`replicated`'s hot features) is fresher than that.
 //!
 //! A *delay* makes a worker sleep, or spin where it is short, while it decides: a slow machine, or a gradient that costs
 //! more than a dot product.

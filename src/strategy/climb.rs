@@ -16,6 +16,10 @@
 //! exact line search. (G is bounded from below by sum q d^2/2, which shortens t. What meets in an intercept is not searched;
 //! with l1, C·O is that of u, not of w.)
 //!
+//! Features may be merged part by part. A part's merge knows C·O and |C|^2 of its features only. Without the others' |C|^2 the right
+//! side is lower, and still a bound; their C·O is paid when they are merged, out of what this merge has left of G. A step
+//! that is taken back is taken from all features: from those of the part by the scale, from the others one by one.
+//!
 //! Steps on gradients have no dual to search along. Those that shrink are added as they are. Those of saga and svrg do not
 //! shrink: between two merges each of N workers may come as far along the steepest direction as there is to go, and N
 //! such ways added up lead N - 1 times too far, for ever. They are averaged: t = 1/N. What saga and svrg correct by does not

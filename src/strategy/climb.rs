@@ -129,7 +129,8 @@ where
     if scale < F::ONE {
         for (i, change) in steps {
             update.take_back(job.problem, *i, w, *change, F::ONE - scale, merged.clone());
-            *change = *change - (F::ONE - scale) * *change; // what is left to the last bit, that a second time leaves the domain
+            // Exactly what is left, not `scale` times it: with an ulp more, taking that back as well would leave a_i's domain.
+            *change = *change - (F::ONE - scale) * *change;
         }
     }
 }

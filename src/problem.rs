@@ -14,6 +14,7 @@
 //! down until all |v_j| <= l1.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -79,8 +80,9 @@ impl<'a> Problem<'a> {
                 (Some(classes), signs(data.targets(), classes))
             }
         };
-        let squared_norms = check_rows(data)?.into();
-        Ok(Self { data, rows: data.rows(), loss, penalty, intercept, classes, targets, squared_norms })
+        let (squared_norms, uniform) = check_rows(data)?;
+        let (rows, squared_norms) = (data.rows().with_uniform(uniform), squared_norms.into());
+        Ok(Self { data, rows, loss, penalty, intercept, classes, targets, squared_norms })
     }
 
     /// The same with other strengths, on the same memory: no row is looked at again.
@@ -188,12 +190,15 @@ impl<'a> Problem<'a> {
             let mut sum = Vec::with_capacity(d);
             advise_huge_pages(&mut sum);
             sum.resize(d, 0.0);
+            let sums = Cell::from_mut(sum.as_mut_slice()).as_slice_of_cells();
             for i in n * k / n_blocks..n * (k + 1) / n_blocks {
                 if a.get(i + AHEAD).is_some_and(|&a_i| a_i != 0.0) {
                     self.rows.prefetch(i + AHEAD);
                 }
                 if a[i] != 0.0 {
-                    self.rows.row(i).iter().for_each(|(j, x)| sum[j] += a[i] * f64::from(x));
+                    let add = |j: u32, x: f32| sums[j as usize].update(|sum| sum + a[i] * f64::from(x));
+                    let four = |features: [u32; 4], values| features.into_iter().zip(values).for_each(|(j, x)| add(j, x));
+                    self.rows.row(i).in_fours(four, add);
                 }
             }
             sum
@@ -328,17 +333,19 @@ fn signs<'a>(targets: &'a [f32], [_, positive]: [f32; 2]) -> Cow<'a, [f32]> {
     if targets.iter().all(|target| *target == sign(target)) { Cow::Borrowed(targets) } else { targets.iter().map(sign).collect() }
 }
 
-/// |x_i|^2 of every row, once its features are found to rise below d and its values to be finite.
-fn check_rows(data: &Dataset) -> Result<Vec<f32>> {
+/// |x_i|^2 of every row, once its features are found to rise below d and its values to be finite; and whether the values of
+/// a row are all the same, in every row, as those of counted words or of yes and no are after scaling to unit length.
+fn check_rows(data: &Dataset) -> Result<(Vec<f32>, bool)> {
     let (rows, d) = (data.rows(), data.n_features());
     // One straight pass, without a branch an entry: what is not finite, or not in order, makes the norm so.
     let squared_norm = |i: usize| {
         let row = rows.row(i);
         let rising = row.indices.iter().zip(row.indices.iter().skip(1)).fold(true, |rising, (a, b)| rising & (a < b));
         let norm = row.values.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() as f32;
-        if rising && row.indices.last().is_none_or(|&j| (j as usize) < d) { norm } else { f32::NAN }
+        let norm = if rising && row.indices.last().is_none_or(|&j| (j as usize) < d) { norm } else { f32::NAN };
+        (norm, row.values.iter().all(|x| *x == row.values[0]))
     };
-    let norms: Vec<f32> = (0..rows.len()).into_par_iter().with_min_len(64).map(squared_norm).collect();
+    let (norms, uniform): (Vec<f32>, Vec<bool>) = (0..rows.len()).into_par_iter().with_min_len(64).map(squared_norm).unzip();
     if let Some(i) = norms.iter().position(|norm| !norm.is_finite()) {
         data.checked_row(i)?;
         return Err(Error::Data(format!(
@@ -347,5 +354,5 @@ fn check_rows(data: &Dataset) -> Result<Vec<f32>> {
             data.original_row(i) + 1
         )));
     }
-    Ok(norms)
+    Ok((norms, uniform.into_iter().all(|uniform| uniform)))
 }

@@ -12,6 +12,8 @@ pub struct Row<'a> {
     pub indices: &'a [u32],
     /// The values, one for each index.
     pub values: &'a [f32],
+    /// Whether they are known to be all the same, so that only one need be read.
+    pub uniform: bool,
 }
 
 impl<'a> Row<'a> {
@@ -21,17 +23,33 @@ impl<'a> Row<'a> {
         self.indices.iter().zip(self.values).map(|(&j, &x)| (j as usize, x))
     }
 
+    /// Hands over all features with their values, four at a time, and the last ones singly. Of a uniform row one value is read:
+    /// where there are many non-zeros a row, half of what a visit has to fetch.
+    #[inline(always)]
+    pub fn in_fours(self, mut four: impl FnMut([u32; 4], [f32; 4]), mut one: impl FnMut(u32, f32)) {
+        let (features, last_features) = self.indices.as_chunks::<4>();
+        if self.uniform
+            && let Some(&x) = self.values.first()
+        {
+            features.iter().for_each(|&features| four(features, [x; 4]));
+            last_features.iter().for_each(|&j| one(j, x));
+        } else {
+            let (values, last_values) = self.values.as_chunks::<4>();
+            features.iter().zip(values).for_each(|(&features, &values)| four(features, values));
+            last_features.iter().zip(last_values).for_each(|(&j, &x)| one(j, x));
+        }
+    }
+
     /// w·x in f64, for what is reported. Four sums run side by side, in an order that depends on the row alone.
     pub fn dot<F: Float>(self, w: &[F]) -> f64 {
-        let product = |(&j, &x): (&u32, &f32)| w[j as usize].to_f64() * f64::from(x);
-        let mut sums = [0.0; 4];
-        let (indices, values) = (self.indices.chunks_exact(4), self.values.chunks_exact(4));
-        let rest: f64 = indices.remainder().iter().zip(values.remainder()).map(product).sum();
-        for (indices, values) in indices.zip(values) {
-            for (sum, pair) in sums.iter_mut().zip(indices.iter().zip(values)) {
-                *sum += product(pair);
+        let product = |j: u32, x: f32| w[j as usize].to_f64() * f64::from(x);
+        let (mut sums, mut rest) = ([0.0; 4], 0.0);
+        let four = |features: [u32; 4], values: [f32; 4]| {
+            for (sum, (j, x)) in sums.iter_mut().zip(features.into_iter().zip(values)) {
+                *sum += product(j, x);
             }
-        }
+        };
+        self.in_fours(four, |j, x| rest += product(j, x));
         (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
     }
 
@@ -39,7 +57,7 @@ impl<'a> Row<'a> {
     pub fn between(self, from: u32, to: u32) -> Row<'a> {
         let start = self.indices.partition_point(|&j| j < from);
         let end = start + self.indices[start..].partition_point(|&j| j < to);
-        Row { indices: &self.indices[start..end], values: &self.values[start..end] }
+        Row { indices: &self.indices[start..end], values: &self.values[start..end], ..self }
     }
 
     /// How many non-zeros there are.
@@ -61,12 +79,19 @@ pub struct Rows<'a> {
     ends: &'a [u64],
     indices: &'a [u32],
     values: &'a [f32],
+    /// Whether the values of a row are known to be all the same, in every row.
+    uniform: bool,
 }
 
 impl<'a> Rows<'a> {
     /// One entry a row of where it starts and ends, inside the other slices.
     pub(crate) fn new(starts: &'a [u64], ends: &'a [u64], indices: &'a [u32], values: &'a [f32]) -> Self {
-        Self { starts, ends, indices, values }
+        Self { starts, ends, indices, values, uniform: false }
+    }
+
+    /// The same rows, with what is known of their values: whether those of a row are all the same, in every row.
+    pub(crate) fn with_uniform(self, uniform: bool) -> Self {
+        Self { uniform, ..self }
     }
 
     /// How many rows there are.
@@ -83,7 +108,7 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     pub fn row(self, i: usize) -> Row<'a> {
         let non_zeros = self.non_zeros(i);
-        Row { indices: &self.indices[non_zeros.clone()], values: &self.values[non_zeros] }
+        Row { indices: &self.indices[non_zeros.clone()], values: &self.values[non_zeros], uniform: self.uniform }
     }
 
     /// Where row i's non-zeros stand.
@@ -104,7 +129,11 @@ impl<'a> Rows<'a> {
     pub fn prefetch(self, i: usize) {
         let non_zeros = self.non_zeros(i);
         prefetch_range(self.indices, non_zeros.clone());
-        prefetch_range(self.values, non_zeros);
+        if self.uniform {
+            prefetch(self.values, non_zeros.start);
+        } else {
+            prefetch_range(self.values, non_zeros);
+        }
     }
 
     /// Where each row starts in [`Rows::indices`] and [`Rows::values`].
@@ -134,7 +163,7 @@ mod tests {
 
     #[test]
     fn between_cuts_a_row_by_feature() {
-        let row = Row { indices: &[1, 4, 6, 9], values: &[1.0, 2.0, 3.0, 4.0] };
+        let row = Row { indices: &[1, 4, 6, 9], values: &[1.0, 2.0, 3.0, 4.0], uniform: false };
         assert_eq!(row.between(2, 9).indices, [4, 6]);
         assert_eq!(row.between(4, 5).values, [2.0]);
         assert!(row.between(10, 20).is_empty());

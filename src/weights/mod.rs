@@ -60,18 +60,14 @@ pub trait Weights<F: Float>: Copy {
     /// the row alone, which makes every memory give the same bits.
     #[inline(always)]
     fn dot_with(self, row: Row<'_>, map: impl Fn(F) -> F) -> F {
-        let mut sums = [F::ZERO; 4];
-        let ((features, last_features), (values, last_values)) = (row.indices.as_chunks::<4>(), row.values.as_chunks::<4>());
-        let mut rest = F::ZERO;
-        for (&j, &x) in last_features.iter().zip(last_values) {
-            rest += map(self.get(j as usize)) * F::from_f32(x);
-        }
-        for (&features, values) in features.iter().zip(values) {
+        let (mut sums, mut rest) = ([F::ZERO; 4], F::ZERO);
+        let four = |features: [u32; 4], values: [f32; 4]| {
             let weights = self.get_four(features);
-            for (sum, (&w_j, &x)) in sums.iter_mut().zip(weights.iter().zip(values)) {
+            for (sum, (w_j, x)) in sums.iter_mut().zip(weights.into_iter().zip(values)) {
                 *sum += map(w_j) * F::from_f32(x);
             }
-        }
+        };
+        row.in_fours(four, |j, x| rest += map(self.get(j as usize)) * F::from_f32(x));
         (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
     }
 
@@ -84,13 +80,10 @@ pub trait Weights<F: Float>: Copy {
     /// w += scale x.
     #[inline(always)]
     fn add_scaled(self, row: Row<'_>, scale: F) {
-        let ((features, last_features), (values, last_values)) = (row.indices.as_chunks::<4>(), row.values.as_chunks::<4>());
-        for (&features, values) in features.iter().zip(values) {
-            self.add_four(features, values.map(|x| scale * F::from_f32(x)));
-        }
-        for (&j, &x) in last_features.iter().zip(last_values) {
-            self.add_with(j as usize, |_| scale * F::from_f32(x));
-        }
+        row.in_fours(
+            |features, values| self.add_four(features, values.map(|x| scale * F::from_f32(x))),
+            |j, x| self.add_with(j as usize, |_| scale * F::from_f32(x)),
+        );
     }
 }
 

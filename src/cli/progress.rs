@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Result;
+use crate::sync::Float;
 use crate::train::{Observer, Passed, Snapshot, Stop};
 
 /// Shows epoch, objective and gap on stderr while a run goes on; the bar fills as the gap falls, digit by digit.
@@ -64,7 +65,7 @@ impl Bar {
     }
 }
 
-impl<F> Observer<F> for Bar {
+impl<F: Float> Observer<F> for Bar {
     fn wants(&mut self, passed: &Passed) -> bool {
         if let Some(objective) = passed.objective {
             self.show("about ", passed.progress.epoch, objective, passed.gap);

@@ -125,9 +125,10 @@ impl Checkpoints {
         let started = Instant::now();
         let path = self.folder.join(SLOTS[self.next_slot]);
         let wrong = |what: String| Error::file(&path, what);
+        let state = now.strategy.state();
         let about = About {
             fingerprint: self.fingerprint.clone(),
-            epoch: now.state.epoch,
+            epoch: state.epoch,
             updates: now.progress.updates,
             train_seconds: now.progress.train_seconds,
             eval_seconds: now.progress.eval_seconds,
@@ -138,12 +139,12 @@ impl Checkpoints {
         let about = serde_json::to_string(&about).map_err(|error| wrong(error.to_string()))?;
         let bytes = |values: &[F]| -> Vec<u8> { values.iter().flat_map(|value| value.to_f64().to_le_bytes()).collect() };
         let mut parts = vec![
-            ("weights".to_owned(), bytes(&now.state.weights)),
-            ("intercept".to_owned(), bytes(&[now.state.intercept])),
+            ("weights".to_owned(), bytes(&state.weights)),
+            ("intercept".to_owned(), bytes(&[state.intercept])),
             ("best.weights".to_owned(), bytes(&now.best.weights)),
             ("best.intercept".to_owned(), bytes(&[now.best.intercept])),
         ];
-        parts.extend(now.state.tables.iter().map(|(name, values)| (format!("table.{name}"), bytes(values))));
+        parts.extend(state.tables.iter().map(|(name, values)| (format!("table.{name}"), bytes(values))));
         let tensors: Vec<(&str, TensorView)> = parts
             .iter()
             .map(|(name, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F64, vec![bytes.len() / 8], bytes)?)))

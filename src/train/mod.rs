@@ -9,6 +9,7 @@ mod checkpoint;
 mod record;
 mod step_size;
 mod stop;
+mod trust;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -23,10 +24,10 @@ pub use stop::{Limits, Patience};
 use crate::error::{Error, Result};
 use crate::eval::{HeldOut, Metrics};
 use crate::problem::{Certificate, Problem};
-use crate::strategy::{Candidate, Figures, State, Strategy};
+use crate::strategy::{Candidate, Figures, Strategy};
 use crate::sync::Float;
 use crate::threads::Team;
-use crate::update::Estimate;
+use crate::train::trust::Trust;
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,7 +76,7 @@ pub struct Best<F> {
 }
 
 /// What observers see after an evaluation, every worker idle.
-pub struct Snapshot<'a, F> {
+pub struct Snapshot<'a, F: Float> {
     /// How far the run has come.
     pub progress: Progress,
     /// P(w) now, and the highest bound so far.
@@ -84,8 +85,8 @@ pub struct Snapshot<'a, F> {
     pub test: Option<Metrics>,
     /// The best weights so far.
     pub best: &'a Best<F>,
-    /// All that the next epoch depends on.
-    pub state: &'a State<F>,
+    /// What the epochs are run by; its [`Strategy::state`] is all that the next one depends on.
+    pub strategy: &'a dyn Strategy<F>,
     /// The step size of the first epoch, halvings included.
     pub step_size: f64,
     /// Whether the run was asked to end: the last epoch may have been left half done.
@@ -104,7 +105,7 @@ pub struct Passed {
 }
 
 /// Something that watches a run and may end it.
-pub trait Observer<F>: Send {
+pub trait Observer<F: Float>: Send {
     /// Called after every epoch; true asks for an evaluation now. Without being asked, evaluations become rare as a run
     /// goes on, so that they cost little beside the training.
     fn wants(&mut self, _passed: &Passed) -> bool {
@@ -170,21 +171,6 @@ fn is_due(epoch: u64, last: u64, estimated: bool) -> bool {
     epoch >= if estimated { FIRST_UNASKED.max(2 * last) } else { last + (last / 2).max(1) }
 }
 
-/// What estimated gaps are worth: the certified gap of the epoch's mean is this share of the gap that its steps have seen.
-struct Trust(f64);
-
-impl Trust {
-    fn passed(&self, progress: Progress, seen: Option<Estimate>) -> Passed {
-        let objective = seen.map(|seen| seen.objective - (1.0 - self.0) * seen.gap);
-        Passed { progress, objective, gap: seen.map(|seen| self.0 * seen.gap / seen.objective.max(f64::MIN_POSITIVE)) }
-    }
-
-    fn learn(&mut self, seen: Option<Estimate>, certificate: &Certificate) {
-        let share = seen.zip(certificate.dual).map(|(seen, dual)| (certificate.objective - dual) / seen.gap);
-        self.0 = share.filter(|share| share.is_finite()).map_or(self.0, |share| share.clamp(0.1, 2.0));
-    }
-}
-
 /// So many times the step size is halved before a run is given up.
 const MAX_HALVINGS: u32 = 20;
 
@@ -211,7 +197,7 @@ pub fn train<F: Float>(
             best.test = test.map(|rows| rows.metrics(&best.weights, best.intercept));
         }
         let mut good = strategy.state();
-        let (mut halvings, mut trust) = (0, Trust(0.7));
+        let (mut halvings, mut trust) = (0, Trust::new());
         let (mut evaluated, mut resumed) = (progress, progress.epoch > 0);
         loop {
             // A resumed run is evaluated where it stands: it may have come far enough already.
@@ -224,7 +210,8 @@ pub fn train<F: Float>(
                 progress.updates += visits as u64;
                 // A certificate that came too early is not asked for again at once.
                 let hasty = progress.epoch <= evaluated.epoch + evaluated.epoch / 16;
-                let passed = trust.passed(progress, seen.filter(|_| !hasty));
+                trust.see(seen);
+                let passed = trust.passed(progress, !hasty);
                 let finite = passed.gap.is_none_or(f64::is_finite);
                 let mut wanted = is_due(progress.epoch, evaluated.epoch, seen.is_some()) || !finite || team.cancelled();
                 for observer in observers.iter_mut() {
@@ -252,8 +239,7 @@ pub fn train<F: Float>(
                 }
                 continue;
             }
-            good = strategy.state();
-            trust.learn(strategy.estimate(), &certificate);
+            trust.learn(&certificate);
             let test = test.map(|rows| rows.metrics(&weights, intercept));
             let bound = highest(certificate.dual, best.as_ref().and_then(|best| best.certificate.dual));
             let certificate = Certificate { dual: bound, ..certificate };
@@ -262,10 +248,9 @@ pub fn train<F: Float>(
                 None => best.insert(Best { weights, intercept, certificate, test }),
             };
             progress.eval_seconds += started.elapsed().as_secs_f64();
-            evaluated = progress;
 
             let cancelled = team.cancelled();
-            let now = Snapshot { progress, certificate, test, best, state: &good, step_size: step_size.first, cancelled };
+            let now = Snapshot { progress, certificate, test, best, strategy, step_size: step_size.first, cancelled };
             let mut stop = cancelled.then_some(Stop::Interrupted);
             for observer in observers.iter_mut() {
                 if let ControlFlow::Break(reason) = observer.observe(&now)? {
@@ -279,6 +264,10 @@ pub fn train<F: Float>(
                 let (best, n_workers, figures) = (best.clone(), strategy.n_workers(), strategy.figures());
                 return Ok(Outcome { best, progress, stop, n_workers, figures, halvings });
             }
+            let started = Instant::now();
+            good = strategy.state();
+            progress.eval_seconds += started.elapsed().as_secs_f64();
+            evaluated = progress;
         }
     };
     // The loop itself runs on a worker, so that an epoch starts without waking anybody.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::sync::Float;
 use crate::train::{Observer, Passed, Snapshot, Stop};
 
 /// Writes `--history`: each line is on its way to the disk before training goes on, so that it can be watched.
@@ -52,7 +53,7 @@ fn epoch_of(line: &str) -> Option<u64> {
     serde_json::from_str::<serde_json::Value>(line).ok()?.get("epoch")?.as_u64()
 }
 
-impl<F> Observer<F> for History {
+impl<F: Float> Observer<F> for History {
     fn wants(&mut self, _passed: &Passed) -> bool {
         true
     }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::error::Result;
 use crate::eval::Metrics;
+use crate::sync::Float;
 use crate::train::{Observer, Passed, Progress, Snapshot, Stop};
 
 /// Ends a run at the first bound that it reaches.
@@ -19,7 +20,7 @@ pub struct Limits {
     pub seconds: Option<f64>,
 }
 
-impl<F> Observer<F> for Limits {
+impl<F: Float> Observer<F> for Limits {
     fn wants(&mut self, passed: &Passed) -> bool {
         let Progress { epoch, train_seconds, eval_seconds, .. } = passed.progress;
         self.gap.zip(passed.gap).is_some_and(|(wanted, gap)| gap <= wanted)
@@ -63,7 +64,7 @@ impl Patience {
     }
 }
 
-impl<F> Observer<F> for Patience {
+impl<F: Float> Observer<F> for Patience {
     fn wants(&mut self, _passed: &Passed) -> bool {
         true
     }

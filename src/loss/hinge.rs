@@ -35,7 +35,7 @@ impl DualLoss for Hinge {
     fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let short = 1.0 - y * score;
         DualStep {
-            best: y * (y * a + short * curvature.recip()).clamp(0.0, 1.0),
+            best: (a + (y - score) * curvature.recip()).clamp(y.min(0.0), y.max(0.0)),
             value: short.max(0.0),
             excess: short.max(0.0) - y * a * short,
         }

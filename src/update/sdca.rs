@@ -229,7 +229,7 @@ impl<F: Float> Update<F> for Sdca<F> {
         let change = step_size * decision;
         dual.set(dual.get() + change);
         lag.set(change * F::from_f32(1.0 - left));
-        w.add_scaled(problem.rows().row(i), F::from_f64(change.to_f64() * self.scale));
+        w.add_scaled(problem.rows().row(i), change * F::from_f64(self.scale));
         if problem.has_intercept() {
             w.add_intercept(F::from_f64(change.to_f64() * self.intercept_scale));
         }

@@ -9,6 +9,10 @@
 //! `median` is what usual epochs take (its quotient the median over the rounds). Doing without locks costs a single thread
 //! nothing worth mention if `wild` stays below 1.10 times plain.
 //!
+//! With `UNFENCED_DATA` naming a folder that holds `news20ng.train.zst`, `mushrooms.zst` and their kin, sets whose rows have one
+//! value each are passed over as they are, and `read` beside one row more, whose values differ, so that all values of all rows
+//! are read: what it is worth to know that one is enough.
+//!
 //! ```text
 //! cargo bench --bench kernels                          all of it, about 2 minutes
 //! cargo bench --bench kernels -- 'in turn' --quick     the tables alone
@@ -41,7 +45,7 @@ const PLAIN: &str = "plain";
 /// A pass over all non-zeros that tells how long it took.
 struct Kernel<'a> {
     name: String,
-    /// Against which kernel it is measured: the same update on plain memory.
+    /// Against which kernel it is measured, if against one.
     plain: Option<usize>,
     pass: Box<dyn FnMut() -> Duration + 'a>,
 }
@@ -58,8 +62,14 @@ fn main() {
         if let Some(dataset) = dataset {
             let (rows, targets) = as_written(dataset);
             let as_written = Dataset::from_csmat(rows.view(), &targets).expect("rows");
-            measure(&mut criterion, name, &data::hinge(dataset), &data::hinge(&as_written), &team);
+            let (problem, as_written) = (data::hinge(dataset), data::hinge(&as_written));
+            measure(&mut criterion, name, dataset.n_nonzeros(), kernels(&problem, &as_written, &team));
         }
+    }
+    for (name, dataset) in data::of_one_value_a_row() {
+        let all_read = data::with_a_row_of_two_values(&dataset);
+        let (problem, all_read) = (data::hinge(&dataset), data::hinge(&all_read));
+        measure(&mut criterion, name, dataset.n_nonzeros(), passes_over_values(&problem, &all_read, &team));
     }
     criterion.final_summary();
 }
@@ -78,9 +88,8 @@ fn as_written(data: &Dataset) -> (CsMatI<f32, u32, u64>, Vec<f32>) {
     (CsMatI::new((data.n_rows(), data.n_features()), offsets, indices, values), targets)
 }
 
-fn measure(criterion: &mut Criterion, set: &str, problem: &Problem, as_written: &Problem, team: &Team) {
-    let n_nonzeros = problem.data().n_nonzeros() as u64;
-    let mut kernels = kernels(problem, as_written, team);
+fn measure(criterion: &mut Criterion, set: &str, n_nonzeros: usize, mut kernels: Vec<Kernel>) {
+    let n_nonzeros = n_nonzeros as u64;
     let mut group = criterion.benchmark_group(set);
     group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(n_nonzeros));
@@ -125,14 +134,42 @@ fn kernels<'a>(problem: &'a Problem, as_written: &'a Problem, team: &'a Team) ->
             });
         }
     }
-    let duals: Vec<f64> = problem.targets().iter().map(|&y| f64::from(y)).collect(); // none is 0: no row is left out
-    let l2 = problem.penalty().l2;
-    let weights: Vec<f32> = problem.transposed(&duals).iter().map(|v_j| (v_j / l2) as f32).collect();
-    let same = weights.clone();
-    kernels.push(evaluation("objective", team, move || problem.objective(&weights, 0.0)));
-    kernels.push(evaluation("objective as written", team, move || as_written.objective(&same, 0.0)));
-    kernels.push(evaluation("transposed", team, move || problem.transposed(&duals)));
+    kernels.push(objective("objective", problem, team));
+    kernels.push(objective("objective as written", as_written, team));
+    kernels.push(transposed("transposed", problem, team));
     kernels
+}
+
+/// The steps and the passes that read one value a row where there is but one, and the same where all are read.
+fn passes_over_values<'a>(problem: &'a Problem, all_read: &'a Problem, team: &'a Team) -> Vec<Kernel<'a>> {
+    let choice = Choice::new(StrategyKind::Sequential, UpdateKind::Sdca);
+    let steps = |name: &str, problem| Kernel { name: name.into(), plain: None, pass: Box::new(epochs(problem, team, &choice)) };
+    let mut kernels = vec![
+        steps("sdca", problem),
+        steps("sdca, read", all_read),
+        objective("objective", problem, team),
+        objective("objective, read", all_read, team),
+        transposed("transposed", problem, team),
+        transposed("transposed, read", all_read, team),
+    ];
+    (0..kernels.len()).step_by(2).for_each(|k| kernels[k + 1].plain = Some(k));
+    kernels
+}
+
+/// None is 0, so that no row is left out.
+fn duals(problem: &Problem) -> Vec<f64> {
+    problem.targets().iter().map(|&y| f64::from(y)).collect()
+}
+
+fn objective<'a>(name: &str, problem: &'a Problem, team: &'a Team) -> Kernel<'a> {
+    let l2 = problem.penalty().l2;
+    let weights: Vec<f32> = problem.transposed(&duals(problem)).iter().map(|v_j| (v_j / l2) as f32).collect();
+    evaluation(name, team, move || problem.objective(&weights, 0.0))
+}
+
+fn transposed<'a>(name: &str, problem: &'a Problem, team: &'a Team) -> Kernel<'a> {
+    let duals = duals(problem);
+    evaluation(name, team, move || problem.transposed(&duals))
 }
 
 /// The same warm epoch, again and again.

@@ -38,6 +38,37 @@ pub fn debian_libraries() -> Option<Dataset<'static>> {
     path.exists().then(|| open(&path))
 }
 
+/// Real sets whose rows have one value each, as far as `UNFENCED_DATA` has them.
+pub fn of_one_value_a_row() -> Vec<(&'static str, Dataset<'static>)> {
+    let Some(folder) = std::env::var_os("UNFENCED_DATA").map(PathBuf::from) else { return Vec::new() };
+    let sets = [("news20ng", "news20ng.train.zst"), ("a9a", "a9a.zst"), ("mushrooms", "mushrooms.zst"), ("w8a", "w8a.zst")];
+    sets.into_iter()
+        .map(|(name, file)| (name, folder.join(file)))
+        .filter(|(_, path)| path.exists())
+        .map(|(name, path)| (name, open(&path)))
+        .collect()
+}
+
+/// These rows and one more, of two values.
+pub fn with_a_row_of_two_values(data: &Dataset) -> Dataset<'static> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.svm");
+    let mut out = BufWriter::new(File::create(&path).expect("a new file"));
+    let mut places: Vec<usize> = (0..data.n_rows()).collect();
+    places.sort_unstable_by_key(|&i| data.original_row(i));
+    for i in places {
+        write!(out, "{}", data.targets()[i]).expect("room");
+        let mut row: Vec<(u32, f32)> = data.row(i).iter().map(|(j, x)| (data.numbering().number(j), x)).collect();
+        row.sort_unstable_by_key(|&(number, _)| number);
+        row.iter().for_each(|(number, x)| write!(out, " {number}:{x}").expect("room"));
+        writeln!(out).expect("room");
+    }
+    let numbers = [0, 1].map(|k| data.numbering().first() + k);
+    writeln!(out, "{} {}:1 {}:2", data.targets()[0], numbers[0], numbers[1]).expect("room");
+    out.flush().expect("room");
+    open(&path)
+}
+
 /// A support vector machine on these rows, C = 1.
 pub fn hinge<'a>(data: &'a Dataset<'a>) -> Problem<'a> {
     let l2 = 1.0 / data.n_rows() as f64;

@@ -14,7 +14,6 @@
 //! down until all |v_j| <= l1.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -190,15 +189,12 @@ impl<'a> Problem<'a> {
             let mut sum = Vec::with_capacity(d);
             advise_huge_pages(&mut sum);
             sum.resize(d, 0.0);
-            let sums = Cell::from_mut(sum.as_mut_slice()).as_slice_of_cells();
             for i in n * k / n_blocks..n * (k + 1) / n_blocks {
                 if a.get(i + AHEAD).is_some_and(|&a_i| a_i != 0.0) {
                     self.rows.prefetch(i + AHEAD);
                 }
                 if a[i] != 0.0 {
-                    let add = |j: u32, x: f32| sums[j as usize].update(|sum| sum + a[i] * f64::from(x));
-                    let four = |features: [u32; 4], values| features.into_iter().zip(values).for_each(|(j, x)| add(j, x));
-                    self.rows.row(i).in_fours(four, add);
+                    self.rows.row(i).add_to(&mut sum, a[i]);
                 }
             }
             sum

@@ -8,7 +8,7 @@ mod examples;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use examples::{choice, crosses, fit, problem, ridge, serves, text_like};
+use examples::{choice, crosses, fit, problem, ridge, serves, text_like, words_that_occur};
 use unfenced::data::{self, FeatureNumbers};
 use unfenced::loss::{self, Hinge, Logistic, Loss, Squared, SquaredHinge};
 use unfenced::strategy::{Choice, Sharing, StrategyKind, UpdateKind};
@@ -213,9 +213,10 @@ fn warm_rows() -> Dataset<'static> {
 
 #[test]
 fn what_any_number_of_workers_certify_is_what_a_plain_recomputation_finds() {
-    let data = text_like(3000, 500, 12);
-    for loss in [&Hinge as &'static dyn Loss, &SquaredHinge, &Logistic] {
-        let problem = problem(&data, loss, ridge(&data, 1.0), false);
+    let (values, words) = (text_like(3000, 500, 12), words_that_occur(3000, 500, 12));
+    let hinge: &'static dyn Loss = &Hinge;
+    for (data, loss) in [(&values, hinge), (&values, &SquaredHinge), (&values, &Logistic), (&words, hinge)] {
+        let problem = problem(data, loss, ridge(data, 1.0), false);
         let optimum = certified_bound(&problem);
         for n_workers in [1, 2, 4, 8] {
             let team = Team::new(n_workers, true).expect("workers");

@@ -2,7 +2,7 @@
 
 mod examples;
 
-use examples::{Numbers, choice, fit, problem, random_rows, ridge};
+use examples::{Numbers, choice, fit, problem, random_rows, read, ridge};
 use unfenced::loss::{self, Hinge, Logistic, Loss, Squared, SquaredHinge, Task};
 use unfenced::strategy::{StrategyKind, UpdateKind};
 use unfenced::train::Limits;
@@ -49,6 +49,17 @@ fn the_objective_is_the_formula_written_down() {
         / data.n_rows() as f64;
     let penalty: f64 = w.iter().map(|w_j| 0.15 * w_j * w_j + 0.2 * w_j.abs()).sum();
     assert!((problem.objective(&w, 0.5) - mean - penalty).abs() < 1e-12);
+}
+
+#[test]
+fn one_value_stands_for_a_row_only_where_it_does_for_every_row() {
+    for (last, uniform) in [("1 2:0.5 3:0.5", true), ("1 2:0.5 3:0.25", false), ("1", true)] {
+        let data = read(&format!("1 1:1 2:1\n-1 3:0.7\n{last}\n"));
+        let problem = problem(&data, &Hinge, Penalty { l2: 0.1, l1: 0.0 }, false);
+        for row in (0..3).map(|i| problem.rows().row(i)) {
+            assert_eq!(row.common_value(), row.values.first().copied().filter(|_| uniform), "{last}");
+        }
+    }
 }
 
 #[test]

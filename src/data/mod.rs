@@ -34,6 +34,7 @@ pub use generate::Generator;
 pub use mmap::Mapped;
 pub(crate) use mmap::advise_huge_pages;
 pub use prefetch::{prefetch, prefetch_range};
+pub(crate) use row::with_values;
 pub use row::{Row, Rows};
 pub use sparsity::{Sparsity, Spread};
 pub use store::{verify_store, write_store};

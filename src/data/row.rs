@@ -5,6 +5,27 @@ use std::ops::Range;
 use crate::data::{prefetch, prefetch_range};
 use crate::sync::Float;
 
+/// Runs a loop over the values of a row, in fours and the last ones singly: one of them again and again where they are known to
+/// be all the same, which is half of what a visit fetches where rows are long. The loop is compiled for both; a closure handed
+/// to two loops would be called, once for every four non-zeros.
+macro_rules! with_values {
+    ($row:expr, |$values:ident, $last_values:ident| $loops:block) => {
+        match $row.common_value() {
+            Some(x) => {
+                let same = [x; 4];
+                let ($values, $last_values) = (std::iter::repeat(&same), std::iter::repeat(&x));
+                $loops
+            }
+            None => {
+                let (values, last_values) = $row.values.as_chunks::<4>();
+                let ($values, $last_values) = (values.iter(), last_values.iter());
+                $loops
+            }
+        }
+    };
+}
+pub(crate) use with_values;
+
 /// The non-zeros of one example: features in rising order, and their values.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
@@ -23,34 +44,43 @@ impl<'a> Row<'a> {
         self.indices.iter().zip(self.values).map(|(&j, &x)| (j as usize, x))
     }
 
-    /// Hands over all features with their values, four at a time, and the last ones singly. Of a uniform row one value is read:
-    /// where there are many non-zeros a row, half of what a visit has to fetch.
+    /// The value of all non-zeros, if it is known to be the same and there is one.
     #[inline(always)]
-    pub fn in_fours(self, mut four: impl FnMut([u32; 4], [f32; 4]), mut one: impl FnMut(u32, f32)) {
-        let (features, last_features) = self.indices.as_chunks::<4>();
-        if self.uniform
-            && let Some(&x) = self.values.first()
-        {
-            features.iter().for_each(|&features| four(features, [x; 4]));
-            last_features.iter().for_each(|&j| one(j, x));
-        } else {
-            let (values, last_values) = self.values.as_chunks::<4>();
-            features.iter().zip(values).for_each(|(&features, &values)| four(features, values));
-            last_features.iter().zip(last_values).for_each(|(&j, &x)| one(j, x));
-        }
+    pub fn common_value(self) -> Option<f32> {
+        self.values.first().copied().filter(|_| self.uniform)
     }
 
     /// w·x in f64, for what is reported. Four sums run side by side, in an order that depends on the row alone.
     pub fn dot<F: Float>(self, w: &[F]) -> f64 {
-        let product = |j: u32, x: f32| w[j as usize].to_f64() * f64::from(x);
+        let (features, last_features) = self.indices.as_chunks::<4>();
+        let product = |(&j, &x): (&u32, &f32)| w[j as usize].to_f64() * f64::from(x);
         let (mut sums, mut rest) = ([0.0; 4], 0.0);
-        let four = |features: [u32; 4], values: [f32; 4]| {
-            for (sum, (j, x)) in sums.iter_mut().zip(features.into_iter().zip(values)) {
-                *sum += product(j, x);
+        with_values!(self, |values, last_values| {
+            for pair in last_features.iter().zip(last_values) {
+                rest += product(pair);
             }
-        };
-        self.in_fours(four, |j, x| rest += product(j, x));
+            for (features, values) in features.iter().zip(values) {
+                for (sum, pair) in sums.iter_mut().zip(features.iter().zip(values)) {
+                    *sum += product(pair);
+                }
+            }
+        });
         (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+    }
+
+    /// sum += scale x.
+    pub fn add_to(self, sum: &mut [f64], scale: f64) {
+        let (features, last_features) = self.indices.as_chunks::<4>();
+        with_values!(self, |values, last_values| {
+            for (features, values) in features.iter().zip(values) {
+                for (&j, &x) in features.iter().zip(values) {
+                    sum[j as usize] += scale * f64::from(x);
+                }
+            }
+            for (&j, &x) in last_features.iter().zip(last_values) {
+                sum[j as usize] += scale * f64::from(x);
+            }
+        });
     }
 
     /// The part of the row whose features lie in `from..to`.
@@ -160,6 +190,23 @@ impl<'a> Rows<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_uniform_row_one_value_is_read_and_the_bits_are_the_same() {
+        let (indices, w): (Vec<u32>, Vec<f32>) = (0..11).map(|j| (j, 0.1 + j as f32 / 3.0)).unzip();
+        for n in 0..11 {
+            let read = Row { indices: &indices[..n], values: &[0.3; 11][..n], uniform: false };
+            // What is not read may be anything.
+            let mut values = [f32::NAN; 11];
+            values[0] = 0.3;
+            let uniform = Row { values: &values[..n], uniform: true, ..read };
+            assert_eq!(uniform.dot(&w).to_bits(), read.dot(&w).to_bits());
+            let [mut sum, mut same] = [[0.7; 11]; 2];
+            uniform.add_to(&mut sum, 0.9);
+            read.add_to(&mut same, 0.9);
+            assert_eq!(sum, same);
+        }
+    }
 
     #[test]
     fn between_cuts_a_row_by_feature() {

@@ -11,7 +11,7 @@ mod shared;
 
 use std::cell::Cell;
 
-use crate::data::Row;
+use crate::data::{Row, with_values};
 use crate::sync::Float;
 
 pub use local::{Local, Plain};
@@ -60,14 +60,19 @@ pub trait Weights<F: Float>: Copy {
     /// the row alone, which makes every memory give the same bits.
     #[inline(always)]
     fn dot_with(self, row: Row<'_>, map: impl Fn(F) -> F) -> F {
+        let (features, last_features) = row.indices.as_chunks::<4>();
         let (mut sums, mut rest) = ([F::ZERO; 4], F::ZERO);
-        let four = |features: [u32; 4], values: [f32; 4]| {
-            let weights = self.get_four(features);
-            for (sum, (w_j, x)) in sums.iter_mut().zip(weights.into_iter().zip(values)) {
-                *sum += map(w_j) * F::from_f32(x);
+        with_values!(row, |values, last_values| {
+            for (&j, &x) in last_features.iter().zip(last_values) {
+                rest += map(self.get(j as usize)) * F::from_f32(x);
             }
-        };
-        row.in_fours(four, |j, x| rest += map(self.get(j as usize)) * F::from_f32(x));
+            for (&features, values) in features.iter().zip(values) {
+                let weights = self.get_four(features);
+                for (sum, (w_j, &x)) in sums.iter_mut().zip(weights.into_iter().zip(values)) {
+                    *sum += map(w_j) * F::from_f32(x);
+                }
+            }
+        });
         (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
     }
 
@@ -80,10 +85,15 @@ pub trait Weights<F: Float>: Copy {
     /// w += scale x.
     #[inline(always)]
     fn add_scaled(self, row: Row<'_>, scale: F) {
-        row.in_fours(
-            |features, values| self.add_four(features, values.map(|x| scale * F::from_f32(x))),
-            |j, x| self.add_with(j as usize, |_| scale * F::from_f32(x)),
-        );
+        let (features, last_features) = row.indices.as_chunks::<4>();
+        with_values!(row, |values, last_values| {
+            for (&features, values) in features.iter().zip(values) {
+                self.add_four(features, values.map(|x| scale * F::from_f32(x)));
+            }
+            for (&j, &x) in last_features.iter().zip(last_values) {
+                self.add_with(j as usize, |_| scale * F::from_f32(x));
+            }
+        });
     }
 }
 
@@ -108,4 +118,43 @@ pub trait Memory<F: Float>: Send + Sync {
     /// # Panics
     /// If the number of weights differs.
     fn store(&mut self, weights: &[F], intercept: F);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// The dot product, and the weights after an addition.
+    fn worked(w: impl Weights<f32>, row: Row<'_>) -> (f32, Vec<f32>) {
+        let dot = w.dot(row);
+        w.add_scaled(row, 0.9);
+        (dot, (0..11).map(|j| w.get(j)).collect())
+    }
+
+    #[test]
+    fn every_memory_gives_the_same_bits_and_of_uniform_rows_one_value_is_read() {
+        let (indices, start): (Vec<u32>, Vec<f32>) = (0..11).map(|j| (j, 0.1 + j as f32 / 3.0)).unzip();
+        let intercept = Cell::new(0.0);
+        for n in 0..11 {
+            let read = Row { indices: &indices[..n], values: &[0.3; 11][..n], uniform: false };
+            let mut values = [f32::NAN; 11];
+            values[0] = 0.3;
+            let mut seen = Vec::new();
+            for row in [read, Row { values: &values[..n], uniform: true, ..read }] {
+                let mut plain = Plain::<f32>::zeros(11);
+                plain.store(&start, 0.0);
+                seen.push(worked(plain.view(), row));
+                let mut shared = Shared::<f32>::zeros(11);
+                shared.store(&start, 0.0);
+                seen.push(worked(shared.view::<false>(&intercept), row));
+                let mut replicated = Replicated::<f32>::zeros(11);
+                replicated.store(&start, 0.0);
+                replicated.set_head(2, 6); // so that fours lie in the head, in the tail and in both
+                let mut replica = Replica::default();
+                replicated.refresh(&mut replica);
+                seen.push(worked(replicated.view(&mut replica, &intercept), row));
+            }
+            assert!(seen.iter().all(|worked| *worked == seen[0]), "{n}: {seen:?}");
+        }
+    }
 }

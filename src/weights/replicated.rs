@@ -241,7 +241,10 @@ impl<F: Float> Weights<F> for ReplicaView<'_, F> {
     fn get_four(self, features: [u32; 4]) -> [F; 4] {
         match self.head.get(..=features[3] as usize) {
             Some(head) => features.map(|j| head[j as usize].get()),
-            None => features.map(|j| self.get(j as usize)),
+            None => {
+                let [first, second, third, fourth] = features; // a closure over `self` would put it on the stack, every time
+                [self.get(first as usize), self.get(second as usize), self.get(third as usize), self.get(fourth as usize)]
+            }
         }
     }
     #[inline(always)]

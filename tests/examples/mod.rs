@@ -18,10 +18,27 @@ pub fn read(text: &str) -> Dataset<'static> {
 
 /// Text-like rows with two classes.
 pub fn text_like(n_rows: usize, n_features: usize, n_nonzeros: usize) -> Dataset<'static> {
+    read(&text_like_text(n_rows, n_features, n_nonzeros))
+}
+
+/// The same, of which only is known what occurs: all values of a row are the same, and its length is 1.
+pub fn words_that_occur(n_rows: usize, n_features: usize, n_nonzeros: usize) -> Dataset<'static> {
+    let mut text = String::new();
+    for line in text_like_text(n_rows, n_features, n_nonzeros).lines() {
+        let mut fields = line.split(' ');
+        text += fields.next().expect("a target");
+        let numbers: Vec<&str> = fields.filter_map(|field| field.split(':').next()).collect();
+        numbers.iter().for_each(|j| write!(text, " {j}:{:.6}", 1.0 / (numbers.len() as f64).sqrt()).expect("text"));
+        text.push('\n');
+    }
+    read(&text)
+}
+
+fn text_like_text(n_rows: usize, n_features: usize, n_nonzeros: usize) -> String {
     let generator = Generator { n_rows, n_features, n_nonzeros, zipf: 1.0, noise: 0.05, n_classes: 2, seed: 3 };
     let mut text = Vec::new();
     generator.write(&mut text).expect("written to memory");
-    read(&String::from_utf8(text).expect("text"))
+    String::from_utf8(text).expect("text")
 }
 
 /// Numbers as xorshift makes them, from -1 to 1.

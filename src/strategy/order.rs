@@ -78,17 +78,17 @@ impl Order {
             0 | 1 => pieces.iter_mut().enumerate().for_each(part),
             _ => pieces.par_iter_mut().enumerate().for_each(part),
         }
-        let mut moving = Vec::with_capacity(pieces.iter().map(|piece| piece.moving.n).sum());
+        let mut moving = Vec::with_capacity(pieces.iter().map(|piece| piece.moving.len()).sum());
         if self.lie_shuffled {
             let neighbours = |&i: &u32, &j: &u32| i as usize / BUCKET_ROWS == j as usize / BUCKET_ROWS;
-            let buckets = pieces.iter().flat_map(|piece| piece.moving.rows().chunk_by(neighbours));
+            let buckets = pieces.iter().flat_map(|piece| piece.moving.chunk_by(neighbours));
             append_shuffled(buckets, &mut moving, &mut random);
         } else {
-            pieces.iter().for_each(|piece| moving.extend_from_slice(piece.moving.rows()));
+            pieces.iter().for_each(|piece| moving.extend_from_slice(&piece.moving));
             moving.shuffle(&mut random);
         }
-        let mut still = Vec::with_capacity(pieces.iter().map(|piece| piece.still.n).sum());
-        pieces.iter().for_each(|piece| still.extend_from_slice(piece.still.rows()));
+        let mut still = Vec::with_capacity(pieces.iter().map(|piece| piece.still.len()).sum());
+        pieces.iter().for_each(|piece| still.extend_from_slice(&piece.still));
         if !self.lie_shuffled {
             still.shuffle(&mut random);
         }
@@ -151,43 +151,36 @@ fn append_shuffled<'a>(pieces: impl Iterator<Item = &'a [u32]>, rows: &mut Vec<u
 /// The rows of a stretch of the dataset that move, and those that stay.
 #[derive(Debug, Default)]
 struct Piece {
-    awake: Room,
-    moving: Room,
-    still: Room,
+    moving: Vec<u32>,
+    still: Vec<u32>,
 }
 
 impl Piece {
-    /// Parts these rows. Those that rest, the most in later epochs, are looked at once.
+    /// Parts these rows. Most of them rest in later epochs: a look at a row leaves a bit, and only bits that are set are gone
+    /// through. There is no branch a row, which would be guessed wrongly too often.
     fn part(&mut self, rows: Range<usize>, turn: impl Fn(usize) -> Turn) {
-        let Self { awake, moving, still } = self;
-        awake.pick(rows.start as u32..rows.end as u32, |i| turn(i as usize) != Turn::Rests);
-        moving.pick(awake.rows().iter().copied(), |i| turn(i as usize) == Turn::Moves);
-        still.pick(awake.rows().iter().copied(), |i| turn(i as usize) == Turn::Stays);
-    }
-}
-
-/// Some of the rows that there is room for.
-#[derive(Debug, Default)]
-struct Room {
-    rows: Vec<u32>,
-    n: usize,
-}
-
-impl Room {
-    /// Keeps the rows that are wanted. All are written, and the next is written over those that are not: there is no branch,
-    /// which would be guessed wrongly too often.
-    fn pick(&mut self, rows: impl ExactSizeIterator<Item = u32>, wanted: impl Fn(u32) -> bool) {
-        self.rows.resize(self.rows.len().max(rows.len()), 0);
-        let mut n = 0;
-        for row in rows {
-            self.rows[n] = row;
-            n += usize::from(wanted(row));
+        let Self { moving, still } = self;
+        moving.clear();
+        still.clear();
+        for start in rows.clone().step_by(u64::BITS as usize) {
+            let (mut moves, mut stays) = (0u64, 0u64);
+            for (bit, i) in (start..rows.end).take(u64::BITS as usize).enumerate() {
+                let turn = turn(i);
+                moves |= u64::from(turn == Turn::Moves) << bit;
+                stays |= u64::from(turn == Turn::Stays) << bit;
+            }
+            append_set(moves, start as u32, moving);
+            append_set(stays, start as u32, still);
         }
-        self.n = n;
     }
+}
 
-    fn rows(&self) -> &[u32] {
-        &self.rows[..self.n]
+/// Appends `start` + k for every bit k that is set.
+fn append_set(mut bits: u64, start: u32, rows: &mut Vec<u32>) {
+    rows.reserve(bits.count_ones() as usize);
+    while bits != 0 {
+        rows.push(start + bits.trailing_zeros());
+        bits &= bits - 1;
     }
 }
 

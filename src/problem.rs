@@ -339,7 +339,7 @@ fn check_rows(data: &Dataset) -> Result<(Vec<f32>, bool)> {
         let rising = row.indices.iter().zip(row.indices.iter().skip(1)).fold(true, |rising, (a, b)| rising & (a < b));
         let norm = row.values.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() as f32;
         let norm = if rising && row.indices.last().is_none_or(|&j| (j as usize) < d) { norm } else { f32::NAN };
-        (norm, row.values.iter().all(|x| *x == row.values[0]))
+        (norm, row.values.iter().all(|x| x.to_bits() == row.values[0].to_bits()))
     };
     let (norms, uniform): (Vec<f32>, Vec<bool>) = (0..rows.len()).into_par_iter().with_min_len(64).map(squared_norm).unzip();
     if let Some(i) = norms.iter().position(|norm| !norm.is_finite()) {

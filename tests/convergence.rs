@@ -217,6 +217,7 @@ fn what_any_number_of_workers_certify_is_what_a_plain_recomputation_finds() {
     let hinge: &'static dyn Loss = &Hinge;
     for (data, loss) in [(&values, hinge), (&values, &SquaredHinge), (&values, &Logistic), (&words, hinge)] {
         let problem = problem(data, loss, ridge(data, 1.0), false);
+        assert_eq!(problem.rows().row(0).common_value().is_some(), std::ptr::eq(data, &words));
         let optimum = certified_bound(&problem);
         for n_workers in [1, 2, 4, 8] {
             let team = Team::new(n_workers, true).expect("workers");

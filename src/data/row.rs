@@ -33,8 +33,8 @@ pub struct Row<'a> {
     pub indices: &'a [u32],
     /// The values, one for each index.
     pub values: &'a [f32],
-    /// Whether they are known to be all the same, so that only one need be read.
-    pub uniform: bool,
+    /// Whether they are known to be all the same, so that only one need be read. [`Row::iter`] reads all.
+    pub(crate) uniform: bool,
 }
 
 impl<'a> Row<'a> {

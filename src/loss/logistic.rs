@@ -90,7 +90,8 @@ fn halley(c: f64, q: f64, f: f64) -> (f64, f64) {
     (-f * slope / (slope * slope - f * bend / 2.0), variance)
 }
 
-/// A c = sigma(t) that is near the root, and f(t). Where rounding keeps it from coming near, 0 for f: c stays as it is.
+/// A c = sigma(t) that is near the root, and f(t). Where q is so large that steps do not come near it, the root is at b as far
+/// as numbers tell, and f is 0: c stays as it is.
 #[cold]
 fn approach(b: f64, margin: f64, q: f64) -> (f64, f64) {
     let (mut t, mut c) = (-margin, sigmoid(-margin));
@@ -113,7 +114,7 @@ fn approach(b: f64, margin: f64, q: f64) -> (f64, f64) {
         t += h;
         c = sigmoid(t);
     }
-    (c, 0.0)
+    (if margin.is_nan() { margin } else { b }, 0.0)
 }
 
 #[cfg(test)]
@@ -160,10 +161,11 @@ mod tests {
 
     #[test]
     fn a_step_from_nowhere_ends() {
-        for (margin, q) in [(f64::NAN, 1.0), (1e300, 1e300), (-1e300, 1e-300), (0.0, 1e300), (f64::INFINITY, 1.0)] {
-            let best = Logistic.step(0.5, margin, 1.0, q).best;
+        for (margin, q) in [(f64::NAN, 1.0), (1e300, 1e300), (-1e300, 1e-300), (1.0, 1e300), (f64::INFINITY, 1.0)] {
+            let best = Logistic.step(0.3, margin, 1.0, q).best;
             let finite = (0.0..=1.0).contains(&best);
             assert!(finite != margin.is_nan() && finite != best.is_nan(), "margin {margin}, q {q}: {best}");
+            assert!(q < 1e300 || margin > 1.0 || best == 0.3, "no step is worth its price: {best}");
         }
     }
 }

@@ -231,6 +231,7 @@ pub fn train<F: Float>(
                 halvings += 1;
                 step_size.first /= 2.0;
                 strategy.restore(&good)?;
+                trust.see(None);
                 // The same epochs again, and the time that they took stays counted.
                 (progress.epoch, progress.updates) = (evaluated.epoch, evaluated.updates);
                 progress.eval_seconds += started.elapsed().as_secs_f64();

@@ -236,7 +236,8 @@ impl<'a> Problem<'a> {
             a.iter_mut().for_each(|a_i| *a_i *= scale);
             v.to_mut().iter_mut().for_each(|v_j| *v_j *= scale);
         }
-        let conjugates = ordered_sum(a.len(), |rows| rows.map(|i| loss.conjugate(a[i], f64::from(self.targets[i]))).sum());
+        let targets = self.targets();
+        let conjugates = ordered_sum(a.len(), |rows| loss.total_conjugate(&a[rows.clone()], &targets[rows]));
         -conjugates / self.n_rows() as f64 - self.penalty.conjugate(&v)
     }
 
@@ -248,8 +249,11 @@ impl<'a> Problem<'a> {
 
     fn mean_loss(&self, score: impl Fn(usize) -> f64 + Sync) -> f64 {
         let targets = self.targets();
-        let loss = |i: usize| self.loss.value(score(i), f64::from(targets[i]));
-        ordered_sum(self.n_rows(), |rows| rows.map(loss).sum()) / self.n_rows() as f64
+        let total = |rows: Range<usize>| {
+            let scores: Vec<f64> = rows.clone().map(&score).collect();
+            self.loss.total(&scores, &targets[rows])
+        };
+        ordered_sum(self.n_rows(), total) / self.n_rows() as f64
     }
 
     fn mean(&self, values: &[f64]) -> f64 {

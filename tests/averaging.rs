@@ -5,7 +5,6 @@ mod examples;
 use examples::{after_epochs, choice, problem, random_rows, text_like};
 use unfenced::loss::{Logistic, Squared};
 use unfenced::strategy::{Choice, Order, StrategyKind, UpdateKind, build};
-use unfenced::update::Turn;
 use unfenced::{Dataset, Penalty, Problem, Team};
 
 const ON_GRADIENTS: [UpdateKind; 2] = [UpdateKind::Sgd, UpdateKind::Adagrad];
@@ -48,17 +47,17 @@ fn plain_averages(problem: &Problem, data: &Dataset, choice: &Choice, n_workers:
     let share =
         |order: &Order, k: usize| -> Vec<usize> { order.visits(order.chunk(k, n_workers)).map(|visit| visit.row).collect() };
     let mut dealt = Order::new(data, choice.seed);
-    dealt.shuffle(0, |_| Turn::Moves);
+    dealt.shuffle(0, |_| 1);
     let mut means = Vec::new();
     for epoch in 0..epochs {
         let mut order = Order::new(data, choice.seed);
         for (k, worker) in workers.iter_mut().enumerate() {
             let rows = if choice.average_every.is_some() {
-                order.shuffle(epoch, |_| Turn::Moves);
+                order.shuffle(epoch, |_| 1);
                 share(&order, k)
             } else {
                 let mine = share(&dealt, k);
-                order.shuffle(epoch, |i| if mine.contains(&i) { Turn::Moves } else { Turn::Rests });
+                order.shuffle(epoch, |i| u8::from(mine.contains(&i)));
                 order.visits(0..order.n_visits()).map(|visit| visit.row).collect()
             };
             assert!(rows.len().abs_diff(data.n_rows() / n_workers) <= 1);

@@ -9,7 +9,6 @@ use examples::{Numbers, choice, fit, problem, random_rows, read};
 use unfenced::loss::{self, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge, Task};
 use unfenced::strategy::{self, Choice, Order, StrategyKind, UpdateKind};
 use unfenced::train::Limits;
-use unfenced::update::Turn;
 use unfenced::{Dataset, Penalty, Problem, Team};
 
 const SMOOTH: [&dyn Loss; 4] = [&SquaredHinge, &Logistic, &Squared, &Huber];
@@ -31,7 +30,7 @@ fn plain_epochs(problem: &Problem, seed: u64, epochs: u64, h: f64) -> (Vec<f64>,
         if problem.has_intercept() {
             b -= h * (0..n).map(|i| loss.derivative(z[i] + b, y(i))).sum::<f64>() / n as f64 / s;
         }
-        order.shuffle(epoch, |_| Turn::Moves);
+        order.shuffle(epoch, |_| 1);
         for j in (0..d).map(|place| order.row(place).expect("a feature")) {
             let column = &columns[j];
             let curvature = s * column.iter().map(|x| x * x).sum::<f64>() / n as f64 + l2;

@@ -9,7 +9,6 @@ use examples::{after_epochs, choice, crosses, problem, random_rows, ridge, text_
 use unfenced::loss::{self, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge, Task};
 use unfenced::strategy::Precision;
 use unfenced::strategy::{Choice, Delay, Order, Sharing, State, Strategy, StrategyKind, UpdateKind, build};
-use unfenced::update::Turn;
 use unfenced::{Dataset, Penalty, Problem, Team};
 
 fn one_worker_equals_sequential<F: Precision>(loss: &'static dyn Loss, penalty: Penalty, intercept: bool) {
@@ -131,7 +130,7 @@ fn the_figures_of_conflict_free_are_those_of_a_batch_made_by_hand() {
     let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
     let choice = choice(StrategyKind::ConflictFree, UpdateKind::Sgd);
     let mut order = Order::new(&data, choice.seed);
-    order.shuffle(0, |_| Turn::Moves);
+    order.shuffle(0, |_| 1);
     let batch = |k: usize| {
         let ones = order.visits(32 * k..32 * (k + 1)).filter(|visit| data.row(visit.row).indices == [0]).count();
         ones.max(32 - ones) as f64 / 32.0
@@ -219,7 +218,7 @@ fn objective_gradient_and_gap_are_the_same_with_any_number_of_threads() {
 fn plain_leap(
     problem: &Problem,
     data: &Dataset,
-    (a, u, rests): (&mut [f64], &mut [f64], &mut [u64]),
+    (a, u, rests): (&mut [f64], &mut [f64], &mut [u8]),
     (a0, u0): (&[f64], &[f64]),
 ) -> bool {
     let (n, Penalty { l2, l1 }, loss) = (a.len(), problem.penalty(), problem.loss().dual().expect("a dual"));
@@ -253,7 +252,7 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
     let (n, d, Penalty { l2, l1 }) = (data.n_rows(), data.n_features(), problem.penalty());
     let (mut w, mut squares, mut a) = (vec![0.0; d], vec![0.0; d], vec![0.0; n]);
     let (mut s, mut average) = (vec![0.0; n], vec![0.0; d]);
-    let mut rests = vec![1u64; n];
+    let mut rests = vec![1u8; n];
     let mut order = Order::new(data, choice.seed);
     let (mut mark, mut next, mut pause) = (None, 12, 2);
     for epoch in 0..epochs {
@@ -277,11 +276,7 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
                 data.row(i).iter().for_each(|(j, x)| average[j] += *s_i * f64::from(x) / n as f64);
             }
         }
-        order.shuffle(epoch, |i| match (epoch + i as u64).is_multiple_of(rests[i]) {
-            true if rests[i] == 1 => Turn::Moves,
-            true => Turn::Stays,
-            false => Turn::Rests,
-        });
+        order.shuffle(epoch, |i| rests[i]);
         for i in order.visits(0..order.n_visits()).map(|visit| visit.row) {
             let (row, y) = (data.row(i), f64::from(problem.targets()[i]));
             let seen = |u: f64| {

@@ -33,6 +33,25 @@ fn softplus_of(e: f64) -> f64 {
     e * (6.0 + e) / (6.0 + 4.0 * e)
 }
 
+/// So many factors of at most 2 have a product that is a number still.
+const FACTORS: usize = 512;
+
+/// The sums of log(1 + e) and of r over examples, where (e, r) is a function of y times the example's number and 0 <= e <= 1.
+/// Logarithms are what a total costs: for many factors there is one. The product is kept less 1, so that small e count.
+fn sums(numbers: &[f64], targets: &[f32], part: impl Fn(f64) -> (f64, f64)) -> (f64, f64) {
+    let mut sums = (0.0, 0.0);
+    for (numbers, targets) in numbers.chunks(FACTORS).zip(targets.chunks(FACTORS)) {
+        let mut product_less_1 = 0.0;
+        for (number, &y) in numbers.iter().zip(targets) {
+            let (e, r) = part(number * f64::from(y));
+            product_less_1 += e + product_less_1 * e;
+            sums.1 += r;
+        }
+        sums.0 += f64::ln_1p(product_less_1);
+    }
+    sums
+}
+
 /// b log b, which is 0 at 0.
 fn entropy(b: f64) -> f64 {
     if b > 0.0 { b * b.ln() } else { 0.0 }
@@ -49,6 +68,10 @@ impl Loss for Logistic {
         let margin = y * score;
         (-margin.abs()).exp().ln_1p() + (-margin).max(0.0)
     }
+    fn total(&self, scores: &[f64], targets: &[f32]) -> f64 {
+        let (logs, rest) = sums(scores, targets, |margin| ((-margin.abs()).exp(), (-margin).max(0.0)));
+        logs + rest
+    }
     fn derivative(&self, score: f64, y: f64) -> f64 {
         -y / (1.0 + (y * score).exp())
     }
@@ -64,6 +87,17 @@ impl DualLoss for Logistic {
     fn conjugate(&self, a: f64, y: f64) -> f64 {
         let b = a * y;
         if (0.0..=1.0).contains(&b) { entropy(b) + entropy(1.0 - b) } else { f64::INFINITY }
+    }
+
+    /// With e = b / (1 - b) it is b log e - log(1 + e), and the same for 1 - b.
+    fn total_conjugate(&self, duals: &[f64], targets: &[f32]) -> f64 {
+        let part = |b: f64| {
+            let b = b.min(1.0 - b); // at most 1/2, and below 0 outside the domain
+            let e = b / (1.0 - b);
+            if b > 0.0 { (e, b * e.ln()) } else { (0.0, if b == 0.0 { 0.0 } else { f64::INFINITY }) }
+        };
+        let (logs, rest) = sums(duals, targets, part);
+        rest - logs
     }
 
     #[inline(always)]

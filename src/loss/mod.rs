@@ -41,6 +41,10 @@ pub trait Loss: Send + Sync {
     fn task(&self) -> Task;
     /// phi(z).
     fn value(&self, score: f64, y: f64) -> f64;
+    /// The sum of phi(z) over examples. A call an example would cost more than most losses do.
+    fn total(&self, scores: &[f64], targets: &[f32]) -> f64 {
+        scores.iter().zip(targets).map(|(&score, &y)| self.value(score, y.into())).sum()
+    }
     /// phi'(z); where there is a corner, a subgradient.
     fn derivative(&self, score: f64, y: f64) -> f64;
     /// The largest second derivative; `None` where there is a corner.
@@ -55,6 +59,11 @@ pub trait Loss: Send + Sync {
 pub trait DualLoss: Any + Send + Sync {
     /// phi*(-a); infinite outside its domain. Scaling an `a` of the domain towards 0 never leaves it.
     fn conjugate(&self, a: f64, y: f64) -> f64;
+
+    /// The sum of phi*(-a) over examples.
+    fn total_conjugate(&self, duals: &[f64], targets: &[f32]) -> f64 {
+        duals.iter().zip(targets).map(|(&a, &y)| self.conjugate(a, y.into())).sum()
+    }
 
     /// The step of dual coordinate ascent along one dual variable, where q is the curvature |x|^2 / (l2 n).
     fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep;
@@ -225,6 +234,30 @@ mod tests {
                         );
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn totals_are_sums_of_single_examples() {
+        for loss in ALL {
+            let dual = loss.dual().expect("every loss so far has one");
+            for scale in [1e-9, 1.0, 800.0] {
+                let targets: Vec<f32> = (0..3000).map(|i| targets(loss)[i % targets(loss).len()] as f32).collect();
+                let scores: Vec<f64> = (0..3000).map(|i| scale * f64::from(i * 7 % 401 - 200) / 200.0).collect();
+                let y = |i: usize| f64::from(targets[i]);
+                let sum: f64 = (0..3000).map(|i| loss.value(scores[i], y(i))).sum();
+                let total = loss.total(&scores, &targets);
+                assert!((total - sum).abs() <= 1e-13 * sum, "{}: {total}, not {sum}", loss.name());
+
+                let mut duals: Vec<f64> = (0..3000).map(|i| -loss.derivative(scores[i], y(i))).collect();
+                (duals[0], duals[1]) = (0.0, y(1));
+                let terms: Vec<f64> = (0..3000).map(|i| dual.conjugate(duals[i], y(i))).collect();
+                let (sum, size) = (terms.iter().sum::<f64>(), terms.iter().map(|term| term.abs()).sum::<f64>());
+                let total = dual.total_conjugate(&duals, &targets);
+                assert!((total - sum).abs() <= 1e-13 * size, "{}*: {total}, not {sum}", loss.name());
+                duals[2999] = f64::NAN;
+                assert!(!dual.total_conjugate(&duals, &targets).is_finite(), "{}*", loss.name());
             }
         }
     }

@@ -40,7 +40,7 @@ use crate::problem::Problem;
 use crate::strategy::{Candidate, Choice, Figures, Order, State, Strategy, Watch};
 use crate::sync::{Cell, Float, set_values, values, zeros};
 use crate::threads::{Team, Ticket};
-use crate::update::{Estimate, Turn};
+use crate::update::Estimate;
 
 /// In so many epochs the scores are computed anew.
 const REFRESH_EPOCHS: u64 = 16;
@@ -251,7 +251,7 @@ impl<F: Float, L: Loss> Strategy<F> for Coordinate<F, L> {
             team.install(|| self.step_intercept(problem, step_size));
         }
         self.watch.begin_epoch(team);
-        self.order.shuffle(self.epoch, |_| Turn::Moves);
+        self.order.shuffle(self.epoch, |_| 1);
         let size = *self.crew.size.get_or_insert(team.n_workers());
         let size = size.min(team.n_workers());
         let seen = self.pass(problem, team, size, step_size);

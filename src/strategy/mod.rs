@@ -30,7 +30,7 @@ use crate::strategy::coordinate::coordinate;
 use crate::strategy::job::{FAR, NEAR};
 use crate::sync::Float;
 use crate::threads::Team;
-use crate::update::{Adagrad, Estimate, GradientUpdate, Saga, Sdca, Sgd, Stochastic, Svrg, Tables, Update};
+use crate::update::{Adagrad, Estimate, GradientUpdate, MeanDuals, Saga, Sdca, Sgd, Stochastic, Svrg, Tables, Update};
 use crate::weights::Memory;
 
 pub use averaging::Averaging;
@@ -169,7 +169,7 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         }
         self.update.begin_epoch(self.epoch, problem, team, &mut self.memory);
         self.watch.begin_epoch(team);
-        team.install(|| self.order.shuffle(self.epoch, |i| self.update.turn(self.epoch, i)));
+        team.install(|| self.order.shuffle(self.epoch, |i| self.update.rest(i)));
         let job = Job { problem, team, order: &self.order, watch: &self.watch };
         self.pass.pass(job, &self.update, &mut self.memory, step_size);
         self.epoch += 1;
@@ -182,14 +182,13 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
     }
 
     fn candidate(&self, problem: &Problem) -> Candidate<F> {
-        let Some(duals) = self.update.duals() else {
+        let Some(MeanDuals { duals, intercept_change }) = self.update.mean_duals() else {
             let (weights, intercept) = self.weights();
             return Candidate { weights, intercept, duals: None };
         };
-        let v = problem.transposed(&duals.mean);
-        let moved = duals.mean.iter().zip(&duals.now).map(|(mean, now)| mean - now).sum::<f64>();
-        let intercept = F::from_f64(self.memory.intercept().to_f64() + duals.intercept_scale * moved);
-        Candidate { weights: self.update.weights(self.update.stored(&v)), intercept, duals: Some((duals.mean, v)) }
+        let v = problem.transposed(&duals);
+        let intercept = F::from_f64(self.memory.intercept().to_f64() + intercept_change);
+        Candidate { weights: self.update.weights(self.update.stored(&v)), intercept, duals: Some((duals, v)) }
     }
 
     fn estimate(&self) -> Option<Estimate> {
@@ -240,7 +239,7 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Run<F, U, P> {
     /// Sets the weights to what the dual variables say, if there are some.
     fn repair(&mut self, problem: &Problem, team: &Team) {
         if let Some(duals) = self.update.duals() {
-            let v = team.install(|| problem.transposed(&duals.now));
+            let v = team.install(|| problem.transposed(&duals));
             let intercept = self.memory.intercept();
             self.memory.store(&self.update.stored(&v), intercept);
             self.update.repaired();

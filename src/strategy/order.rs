@@ -13,12 +13,12 @@
 use std::ops::Range;
 
 use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 
 use crate::data::Dataset;
-use crate::update::{Turn, Visit};
+use crate::update::Visit;
 
 /// Neighbouring rows that are visited together.
 const BUCKET_ROWS: usize = 16;
@@ -28,6 +28,8 @@ pub(super) const WINDOW_ROWS: usize = 4096;
 const PIECE_ROWS: usize = 8192 * BUCKET_ROWS;
 /// Visits of one kind in a row: those that are likely to move, or those that are not.
 const STRETCH_ROWS: usize = 16;
+/// Rows of which a bit each fills a word.
+const WORD_ROWS: usize = u64::BITS as usize;
 /// Rows in a chunk of a long epoch.
 const CHUNK_ROWS: usize = 256;
 
@@ -58,41 +60,40 @@ impl Order {
         Self { n_rows: n, seed, ..Self::default() }
     }
 
-    /// Draws the order of an epoch, of the rows that do not rest; of many rows, parallel on the current rayon pool.
-    pub fn shuffle(&mut self, epoch: u64, turn: impl Fn(usize) -> Turn + Sync) {
+    /// Draws the order of an epoch. Row i is visited in every `rest(i)`-th epoch, a power of 2, and in none where that is 0; of
+    /// many rows, parallel on the current rayon pool.
+    pub fn shuffle(&mut self, epoch: u64, rest: impl Fn(usize) -> u8 + Sync) {
         self.epoch = epoch;
         let mixed = self.seed ^ epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15); // far apart for near epochs
         let mut random = Xoshiro256PlusPlus::seed_from_u64(mixed);
         let Self { n_rows, pieces, rows, .. } = self;
         rows.clear();
         if self.streamed {
-            let awake: Vec<u32> = (0..*n_rows as u32).filter(|&i| turn(i as usize) != Turn::Rests).collect();
+            let awake: Vec<u32> = (0..*n_rows as u32).filter(|&i| is_due(epoch as u8, i, rest(i as usize))).collect();
             for window in awake.chunk_by(|&i, &j| window_of(i as usize) == window_of(j as usize)) {
-                append_shuffled(window.chunks(BUCKET_ROWS), rows, &mut random);
+                let mut buckets: Vec<&[u32]> = window.chunks(BUCKET_ROWS).collect();
+                buckets.shuffle(&mut random);
+                buckets.into_iter().for_each(|bucket| rows.extend_from_slice(bucket));
             }
             return;
         }
         pieces.resize_with(n_rows.div_ceil(PIECE_ROWS), Piece::default);
-        let part = |(k, piece): (usize, &mut Piece)| piece.part(k * PIECE_ROWS..((k + 1) * PIECE_ROWS).min(*n_rows), &turn);
+        let widths = if self.lie_shuffled { [BUCKET_ROWS, WORD_ROWS] } else { [1, 1] };
+        let part = |(k, piece): (usize, &mut Piece)| {
+            piece.part(k * PIECE_ROWS..((k + 1) * PIECE_ROWS).min(*n_rows), epoch as u8, widths, &rest);
+        };
         match pieces.len() {
             0 | 1 => pieces.iter_mut().enumerate().for_each(part),
             _ => pieces.par_iter_mut().enumerate().for_each(part),
         }
-        let mut moving = Vec::with_capacity(pieces.iter().map(|piece| piece.moving.len()).sum());
-        if self.lie_shuffled {
-            let neighbours = |&i: &u32, &j: &u32| i as usize / BUCKET_ROWS == j as usize / BUCKET_ROWS;
-            let buckets = pieces.iter().flat_map(|piece| piece.moving.chunk_by(neighbours));
-            append_shuffled(buckets, &mut moving, &mut random);
-        } else {
-            pieces.iter().for_each(|piece| moving.extend_from_slice(&piece.moving));
-            moving.shuffle(&mut random);
+        let [first, others @ ..] = &mut pieces[..] else { return };
+        for piece in others {
+            first.moving.append(&mut piece.moving);
+            first.still.append(&mut piece.still);
         }
-        let mut still = Vec::with_capacity(pieces.iter().map(|piece| piece.still.len()).sum());
-        pieces.iter().for_each(|piece| still.extend_from_slice(&piece.still));
-        if !self.lie_shuffled {
-            still.shuffle(&mut random);
-        }
-        append_shuffled(moving.chunks(STRETCH_ROWS).chain(still.chunks(STRETCH_ROWS)), rows, &mut random);
+        first.moving.shuffle(&mut random);
+        first.still.shuffle(&mut random);
+        append_stretches(&first.moving, &first.still, rows, &mut random);
     }
 
     /// Which epoch's order this is.
@@ -141,47 +142,94 @@ pub(super) fn window_of(row: usize) -> usize {
     row - row % WINDOW_ROWS
 }
 
-/// Appends these rows in a random order of the pieces.
-fn append_shuffled<'a>(pieces: impl Iterator<Item = &'a [u32]>, rows: &mut Vec<u32>, random: &mut impl Rng) {
-    let mut pieces: Vec<&[u32]> = pieces.collect();
-    pieces.shuffle(random);
-    pieces.into_iter().for_each(|piece| rows.extend_from_slice(piece));
+/// Rows of a stretch of the dataset.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    start: u32,
+    /// Bit k stands for row `start` + k.
+    rows: u64,
+}
+
+impl Bucket {
+    fn len(self) -> usize {
+        self.rows.count_ones() as usize
+    }
+
+    fn append_to(mut self, rows: &mut Vec<u32>) {
+        while self.rows != 0 {
+            rows.push(self.start + self.rows.trailing_zeros());
+            self.rows &= self.rows - 1;
+        }
+    }
+}
+
+/// Appends the rows of both kinds: a stretch of one kind, a stretch of either kind, and so on, as chance will have it, but so
+/// that both last to the end.
+fn append_stretches(moving: &[Bucket], still: &[Bucket], rows: &mut Vec<u32>, random: &mut impl Rng) {
+    let mut kinds = [moving, still].map(|buckets| (buckets.iter(), buckets.iter().map(|bucket| bucket.len()).sum::<usize>()));
+    rows.reserve(kinds[0].1 + kinds[1].1);
+    while kinds[0].1 + kinds[1].1 > 0 {
+        let moves = random.random_range(0..kinds[0].1 + kinds[1].1) < kinds[0].1;
+        let (buckets, left) = &mut kinds[usize::from(!moves)];
+        let start = rows.len();
+        while rows.len() < start + STRETCH_ROWS
+            && let Some(bucket) = buckets.next()
+        {
+            bucket.append_to(rows);
+        }
+        *left -= rows.len() - start;
+    }
 }
 
 /// The rows of a stretch of the dataset that move, and those that stay.
 #[derive(Debug, Default)]
 struct Piece {
-    moving: Vec<u32>,
-    still: Vec<u32>,
+    moving: Vec<Bucket>,
+    still: Vec<Bucket>,
 }
 
 impl Piece {
-    /// Parts these rows. Most of them rest in later epochs: a look at a row leaves a bit, and only bits that are set are gone
-    /// through. There is no branch a row, which would be guessed wrongly too often.
-    fn part(&mut self, rows: Range<usize>, turn: impl Fn(usize) -> Turn) {
+    /// Parts these rows, into buckets of so many neighbours. Most of them rest in later epochs: a look at a row leaves a bit,
+    /// and only bits that are set are gone through. There is no branch a row, which would be guessed wrongly too often.
+    fn part(&mut self, rows: Range<usize>, epoch: u8, [width, still_width]: [usize; 2], rest: impl Fn(usize) -> u8) {
         let Self { moving, still } = self;
         moving.clear();
         still.clear();
-        for start in rows.clone().step_by(u64::BITS as usize) {
-            let (mut moves, mut stays) = (0u64, 0u64);
-            for (bit, i) in (start..rows.end).take(u64::BITS as usize).enumerate() {
-                let turn = turn(i);
-                moves |= u64::from(turn == Turn::Moves) << bit;
-                stays |= u64::from(turn == Turn::Stays) << bit;
-            }
-            append_set(moves, start as u32, moving);
-            append_set(stays, start as u32, still);
+        for start in rows.clone().step_by(WORD_ROWS) {
+            let mut rests = [0; WORD_ROWS];
+            rests.iter_mut().zip(start..rows.end).for_each(|(own, i)| *own = rest(i));
+            let start = start as u32;
+            append_set(bits(|k| rests[k] == 1), start, width, moving);
+            append_set(bits(|k| rests[k] > 1 && is_due(epoch, start + k as u32, rests[k])), start, still_width, still);
         }
     }
 }
 
-/// Appends `start` + k for every bit k that is set.
-fn append_set(mut bits: u64, start: u32, rows: &mut Vec<u32>) {
-    rows.reserve(bits.count_ones() as usize);
-    while bits != 0 {
-        rows.push(start + bits.trailing_zeros());
-        bits &= bits - 1;
+/// Appends what is set, in buckets of so many neighbours, but for the empty ones.
+fn append_set(bits: u64, start: u32, width: usize, buckets: &mut Vec<Bucket>) {
+    for first in (0..WORD_ROWS).step_by(width) {
+        let rows = bits >> first & (u64::MAX >> (WORD_ROWS - width));
+        if rows != 0 {
+            buckets.push(Bucket { start: start + first as u32, rows });
+        }
     }
+}
+
+/// Whether row i, which is visited in every `rest`-th epoch, is visited in this one. All that counts are the lowest bits.
+#[inline(always)]
+fn is_due(epoch: u8, i: u32, rest: u8) -> bool {
+    rest > 0 && epoch.wrapping_add(i as u8) & (rest - 1) == 0
+}
+
+/// A word of which bit k is set if this is so.
+#[inline(always)]
+fn bits(is_set: impl Fn(usize) -> bool) -> u64 {
+    // Bytes first: on vectors they are had, and gathered to bits, in a few instructions.
+    let flags: [u8; WORD_ROWS] = std::array::from_fn(|k| u8::from(is_set(k)));
+    let (eights, _) = flags.as_chunks::<8>();
+    // The factor brings bit 0 of byte k to bit 56 + k.
+    let gathered = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    eights.iter().rev().fold(0, |bits, eight| bits << 8 | gathered(eight))
 }
 
 #[cfg(test)]
@@ -192,8 +240,9 @@ mod tests {
         Order { n_rows, lie_shuffled, seed: 7, ..Order::default() }
     }
 
-    fn moves_unless(rests: bool) -> Turn {
-        if rests { Turn::Rests } else { Turn::Moves }
+    /// Never, where it rests; else in every epoch.
+    fn unless(rests: bool) -> u8 {
+        u8::from(!rests)
     }
 
     #[test]
@@ -201,16 +250,16 @@ mod tests {
         for (n, lie_shuffled) in [(1, true), (1000, true), (1000, false), (17, true), (300_000, true), (300_000, false)] {
             let mut order = order(n, lie_shuffled);
             let rows = |order: &Order| order.visits(0..order.n_visits()).map(|visit| visit.row).collect::<Vec<_>>();
-            order.shuffle(0, |_| Turn::Moves);
+            order.shuffle(0, |_| 1);
             let first = rows(&order);
             let mut sorted = first.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..n).collect::<Vec<_>>());
-            order.shuffle(1, |_| Turn::Moves);
+            order.shuffle(1, |_| 1);
             assert!(n < 100 || first != rows(&order));
-            order.shuffle(0, |_| Turn::Moves);
+            order.shuffle(0, |_| 1);
             assert_eq!(first, rows(&order));
-            order.shuffle(0, |i| moves_unless(i % 3 == 0));
+            order.shuffle(0, |i| unless(i % 3 == 0));
             let mut awake = rows(&order);
             awake.sort_unstable();
             assert_eq!(awake, (0..n).filter(|i| i % 3 != 0).collect::<Vec<_>>());
@@ -218,19 +267,36 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_visited_in_every_so_manyth_epoch() {
+        let rest = |i: usize| [0, 1, 2, 4, 8, 16, 128][i * 7 % 13 % 7];
+        for streamed in [false, true] {
+            let mut order = Order { streamed, ..order(1000, true) };
+            let mut last = vec![None; 1000];
+            for epoch in 200..600u64 {
+                order.shuffle(epoch, rest);
+                for Visit { row, .. } in order.visits(0..order.n_visits()) {
+                    let before = last[row].replace(epoch);
+                    assert!(before.is_none_or(|before| epoch == before + u64::from(rest(row))), "row {row}, epoch {epoch}");
+                }
+            }
+            assert!((0..1000).all(|i| last[i].is_some_and(|last| last + u64::from(rest(i)) >= 600) == (rest(i) > 0)));
+        }
+    }
+
+    #[test]
     fn rows_that_are_likely_to_move_are_visited_apart_from_those_that_are_not() {
-        let turn = |i: usize| [Turn::Moves, Turn::Stays, Turn::Rests][i * 7 % 11 % 3];
+        let rest = |i: usize| [1, 2, 0][i * 7 % 11 % 3];
         for lie_shuffled in [true, false] {
             let mut order = order(5000, lie_shuffled);
-            order.shuffle(4, turn);
-            let kinds: Vec<Turn> = order.visits(0..order.n_visits()).map(|visit| turn(visit.row)).collect();
-            for kind in [Turn::Moves, Turn::Stays] {
-                let n = kinds.iter().filter(|&&visited| visited == kind).count();
-                assert_eq!(n, (0..5000).filter(|&i| turn(i) == kind).count());
+            order.shuffle(4, rest);
+            let kinds: Vec<u8> = order.visits(0..order.n_visits()).map(|visit| rest(visit.row)).collect();
+            for (kind, n) in [(1, 1819), (2, 909), (0, 0)] {
+                assert!(kinds.iter().filter(|&&visited| visited == kind).count().abs_diff(n) <= 3, "{kind}");
             }
-            assert!(!kinds.contains(&Turn::Rests));
             let changes = kinds.windows(2).filter(|pair| pair[0] != pair[1]).count();
             assert!((20..=kinds.len() / STRETCH_ROWS + 2).contains(&changes), "{changes} of {}", kinds.len());
+            // Both kinds last to the end.
+            assert!([1, 2].iter().all(|kind| kinds[kinds.len() * 4 / 5..].contains(kind)));
         }
     }
 
@@ -238,7 +304,7 @@ mod tests {
     fn neighbours_that_move_are_visited_together_where_they_are_a_fair_sample() {
         for (lie_shuffled, together) in [(true, 4300..5000), (false, 0..50)] {
             let mut order = order(5000, lie_shuffled);
-            order.shuffle(0, |_| Turn::Moves);
+            order.shuffle(0, |_| 1);
             let rows: Vec<usize> = order.visits(0..5000).map(|visit| visit.row).collect();
             let n = rows.windows(2).filter(|pair| pair[0] + 1 == pair[1]).count();
             assert!(together.contains(&n), "{n}");
@@ -249,7 +315,7 @@ mod tests {
     fn rows_on_disk_are_visited_window_after_window_and_in_a_random_order_within() {
         let mut order = Order { streamed: true, ..order(3 * WINDOW_ROWS + 100, true) };
         let mut rows = |epoch| {
-            order.shuffle(epoch, |i| moves_unless(i % 2 == 1));
+            order.shuffle(epoch, |i| unless(i % 2 == 1));
             order.visits(0..order.n_visits()).map(|visit| visit.row).collect::<Vec<_>>()
         };
         let (first, second) = (rows(0), rows(1));
@@ -265,7 +331,7 @@ mod tests {
     fn chunks_in_turn_are_the_whole_order() {
         for n_workers in [1, 2, 7, 64] {
             let mut order = order(5003, true);
-            order.shuffle(3, |_| Turn::Moves);
+            order.shuffle(3, |_| 1);
             let n = order.n_chunks(n_workers);
             let chunks: Vec<Visit> = (0..n).flat_map(|k| order.visits(order.chunk(k, n))).collect();
             assert_eq!(chunks, order.visits(0..order.n_visits()).collect::<Vec<_>>());

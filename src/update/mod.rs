@@ -53,25 +53,14 @@ pub struct Estimate {
     pub gap: f64,
 }
 
-/// What a row may expect of an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
-    /// No visit.
-    Rests,
-    /// A visit that will hardly change anything: the last one did not.
-    Stays,
-    /// A step.
-    Moves,
-}
-
 /// A step on one example. It may be called from many workers at once.
 pub trait Update<F: Float>: Send + Sync {
     /// Called before each epoch (the first is 0), every worker idle; parallel on the team.
     fn begin_epoch(&mut self, _epoch: u64, _problem: &Problem, _team: &Team, _memory: &mut dyn Memory<F>) {}
 
-    /// What row i may expect of this epoch.
-    fn turn(&self, _epoch: u64, _i: usize) -> Turn {
-        Turn::Moves
+    /// Row i is visited in every so-manyth epoch, a power of 2: in every one if its last visit has changed something.
+    fn rest(&self, _i: usize) -> u8 {
+        1
     }
 
     /// Reads the weights and decides how far to go along row i: a derivative, or the change of a dual variable.
@@ -100,7 +89,12 @@ pub trait Update<F: Float>: Send + Sync {
     const KEEPS_DUALS: bool = false;
 
     /// The dual variables a_i, if it keeps them. Then the stored vector follows from them: see [`Update::stored`].
-    fn duals(&self) -> Option<Duals> {
+    fn duals(&self) -> Option<Vec<f64>> {
+        None
+    }
+
+    /// Their mean over the last epoch, if it keeps them: it has less noise, and so a lower P(w).
+    fn mean_duals(&self) -> Option<MeanDuals> {
         None
     }
 
@@ -140,14 +134,12 @@ pub trait Update<F: Float>: Send + Sync {
     }
 }
 
-/// Dual variables, one a row.
-pub struct Duals {
-    /// As they are now.
-    pub now: Vec<f64>,
-    /// Their mean over the last epoch: it has less noise, and so a lower P(w).
-    pub mean: Vec<f64>,
-    /// How much the intercept changes for each unit of a dual variable.
-    pub intercept_scale: f64,
+/// Dual variables, one a row, in the mean over an epoch.
+pub struct MeanDuals {
+    /// a_i.
+    pub duals: Vec<f64>,
+    /// The intercept's mean less the intercept as it is now.
+    pub intercept_change: f64,
 }
 
 /// An update whose step is a function of a gradient, coordinate by coordinate; a batch of examples can share one step.

@@ -62,7 +62,7 @@ use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
 use crate::threads::Team;
 use crate::update::leap::Mark;
-use crate::update::{Duals, Estimate, Tables, Turn, Update, Visit, find_tables};
+use crate::update::{Estimate, MeanDuals, Tables, Update, Visit, find_tables};
 use crate::weights::{Memory, Weights};
 
 /// k of the intercept, over the strength of the weights' pull or penalty: how firmly it is held within an epoch.
@@ -193,13 +193,8 @@ impl<F: Float> Update<F> for Sdca<F> {
     }
 
     #[inline(always)]
-    fn turn(&self, epoch: u64, i: usize) -> Turn {
-        let rest = self.rests[i].load(Ordering::Relaxed);
-        match (epoch + i as u64) & u64::from(rest - 1) {
-            0 if rest == 1 => Turn::Moves,
-            0 => Turn::Stays,
-            _ => Turn::Rests,
-        }
+    fn rest(&self, i: usize) -> u8 {
+        self.rests[i].load(Ordering::Relaxed)
     }
 
     #[inline(always)]
@@ -273,10 +268,15 @@ impl<F: Float> Update<F> for Sdca<F> {
 
     const KEEPS_DUALS: bool = true;
 
-    fn duals(&self) -> Option<Duals> {
-        let now: Vec<f64> = self.examples.iter().map(|example| example.dual.get().to_f64()).collect();
-        let mean = self.examples.iter().map(|example| (example.dual.get() - example.lag.get()).to_f64()).collect();
-        Some(Duals { now, mean, intercept_scale: self.intercept_scale })
+    fn duals(&self) -> Option<Vec<f64>> {
+        Some(self.examples.iter().map(|example| example.dual.get().to_f64()).collect())
+    }
+
+    fn mean_duals(&self) -> Option<MeanDuals> {
+        let duals = self.examples.iter().map(|example| (example.dual.get() - example.lag.get()).to_f64()).collect();
+        let lags = |scale: f64| scale * self.examples.iter().map(|example| example.lag.get().to_f64()).sum::<f64>();
+        let intercept_change = if self.intercept_scale > 0.0 { -lags(self.intercept_scale) } else { 0.0 };
+        Some(MeanDuals { duals, intercept_change })
     }
 
     fn repaired(&mut self) {

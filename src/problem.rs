@@ -201,8 +201,11 @@ impl<'a> Problem<'a> {
         };
         let mut blocks: Vec<Vec<f64>> = (0..n_blocks).into_par_iter().map(block).collect();
         let mut mean = blocks.remove(0);
-        mean.par_iter_mut().enumerate().with_min_len(CHUNK).for_each(|(j, sum)| {
-            *sum = (blocks.iter().map(|block| block[j]).fold(*sum, |sum, other| sum + other)) / n as f64;
+        mean.par_chunks_mut(CHUNK).enumerate().for_each(|(k, mean)| {
+            for block in &blocks {
+                mean.iter_mut().zip(&block[k * CHUNK..]).for_each(|(sum, other)| *sum += other);
+            }
+            mean.iter_mut().for_each(|sum| *sum /= n as f64);
         });
         mean
     }
@@ -238,7 +241,7 @@ impl<'a> Problem<'a> {
         }
         let targets = self.targets();
         let conjugates = ordered_sum(a.len(), |rows| loss.total_conjugate(&a[rows.clone()], &targets[rows]));
-        -conjugates / self.n_rows() as f64 - self.penalty.conjugate(&v)
+        -conjugates / self.n_rows() as f64 - ordered_sum(v.len(), |part| self.penalty.conjugate(&v[part]))
     }
 
     fn negative_derivatives(&self, scores: &[f64]) -> Vec<f64> {
@@ -261,7 +264,7 @@ impl<'a> Problem<'a> {
     }
 
     fn penalty_of<F: Float>(&self, w: &[F]) -> f64 {
-        ordered_sum(w.len(), |part| self.penalty.value(w[part].iter().map(|w_j| w_j.to_f64())))
+        ordered_sum(w.len(), |part| self.penalty.value(&w[part]))
     }
 }
 

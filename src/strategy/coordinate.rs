@@ -262,7 +262,7 @@ impl<F: Float, L: Loss> Strategy<F> for Coordinate<F, L> {
         let tells = problem.penalty().l2 > 0.0 && !problem.has_intercept();
         self.seen = seen.filter(|_| tells).map(|seen| {
             let loss = team.install(|| self.mean(problem, |z, y| self.loss.value(z, y)));
-            let penalty = problem.penalty().value(self.weights.iter().map(|w_j| w_j.get().to_f64()));
+            let penalty = problem.penalty().value(&values::<F>(&self.weights));
             Estimate { objective: loss + penalty, gap: seen.gap }
         });
         self.epoch += 1;

@@ -54,7 +54,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::data::prefetch;
+use crate::data::{advise_huge_pages, prefetch};
 use crate::error::{Error, Result};
 use crate::loss::{DualStep, Stepper};
 use crate::penalty::{Penalty, soft};
@@ -72,7 +72,7 @@ const WEIGHTS_PULL: f64 = 1.0;
 
 /// Sums that run side by side, so that one addition need not wait for the last.
 const LANES: usize = 8;
-/// Rows in one piece of a sum: borders that do not depend on the number of workers.
+/// Rows in one piece of a sum, or features in one of a vector: borders that do not depend on the number of workers.
 const CHUNK: usize = 1 << 17;
 
 /// In so many epochs every row is visited at least once.
@@ -322,8 +322,16 @@ impl<F: Float> Update<F> for Sdca<F> {
     }
 
     fn stored(&self, v: &[f64]) -> Vec<F> {
-        let around = |j: usize| self.centre.get(j).map_or(0.0, |c_j| c_j.get().to_f64());
-        v.iter().enumerate().map(|(j, v_j)| F::from_f64(around(j) + v_j / self.strength)).collect()
+        let mut stored = Vec::with_capacity(v.len());
+        advise_huge_pages(&mut stored);
+        let around = |c_j: f64, v_j: f64| F::from_f64(c_j + v_j / self.strength);
+        let v = v.par_iter().with_min_len(CHUNK);
+        if self.centre.is_empty() {
+            v.map(|&v_j| around(0.0, v_j)).collect_into_vec(&mut stored);
+        } else {
+            v.zip(&self.centre).map(|(&v_j, c_j)| around(c_j.get().to_f64(), v_j)).collect_into_vec(&mut stored);
+        }
+        stored
     }
 
     fn weights(&self, mut stored: Vec<F>) -> Vec<F> {

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::data::{Dataset, Rows, advise_huge_pages};
+use crate::data::{Cache, Dataset, Rows, advise_huge_pages};
 use crate::error::{Error, Result};
 use crate::loss::{Loss, Task};
 use crate::penalty::Penalty;
@@ -191,7 +191,7 @@ impl<'a> Problem<'a> {
             sum.resize(d, 0.0);
             for i in n * k / n_blocks..n * (k + 1) / n_blocks {
                 if a.get(i + AHEAD).is_some_and(|&a_i| a_i != 0.0) {
-                    self.rows.prefetch(i + AHEAD);
+                    self.rows.prefetch(Cache::First, i + AHEAD);
                 }
                 if a[i] != 0.0 {
                     self.rows.row(i).add_to(&mut sum, a[i]);

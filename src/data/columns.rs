@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::data::{Dataset, prefetch, prefetch_range};
+use crate::data::{Cache, Dataset, prefetch, prefetch_range};
 use crate::error::{Error, Result};
 
 /// Ranges of features for each thread: enough for all to end together.
@@ -80,8 +80,8 @@ impl Columns {
     #[inline(always)]
     pub fn prefetch(&self, j: usize) {
         let non_zeros = self.non_zeros(j);
-        prefetch_range(&self.rows, non_zeros.clone());
-        prefetch_range(&self.values, non_zeros);
+        prefetch_range(Cache::First, &self.rows, non_zeros.clone());
+        prefetch_range(Cache::First, &self.values, non_zeros);
     }
 
     #[inline(always)]

@@ -33,7 +33,7 @@ pub use dataset::{Dataset, Numbering};
 pub use generate::Generator;
 pub use mmap::Mapped;
 pub(crate) use mmap::advise_huge_pages;
-pub use prefetch::{prefetch, prefetch_range};
+pub use prefetch::{Cache, prefetch, prefetch_range};
 pub(crate) use row::with_values;
 pub use row::{Row, Rows};
 pub use sparsity::{Sparsity, Spread};

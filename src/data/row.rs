@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::data::{prefetch, prefetch_range};
+use crate::data::{Cache, prefetch, prefetch_range};
 use crate::sync::Float;
 
 /// Runs a loop over the values of a row, in fours and the last ones singly: one of them again and again where they are known to
@@ -156,14 +156,15 @@ impl<'a> Rows<'a> {
 
     /// Asks for the features and values of row i, whose place should be near by now.
     #[inline(always)]
-    pub fn prefetch(self, i: usize) {
-        let non_zeros = self.non_zeros(i);
-        prefetch_range(self.indices, non_zeros.clone());
-        if self.uniform {
-            prefetch(self.values, non_zeros.start);
-        } else {
-            prefetch_range(self.values, non_zeros);
-        }
+    pub fn prefetch(self, cache: Cache, i: usize) {
+        let Range { start, end } = self.non_zeros(i);
+        prefetch_range(cache, self.indices, start..end);
+        prefetch_range(cache, self.values, start..if self.uniform { start + 1 } else { end });
+    }
+
+    /// How many bytes of features and values a visit of every row reads.
+    pub fn n_bytes(self) -> usize {
+        size_of_val(self.indices) + if self.uniform { 0 } else { size_of_val(self.values) }
     }
 
     /// Where each row starts in [`Rows::indices`] and [`Rows::values`].

@@ -22,7 +22,7 @@ use std::ops::Range;
 
 use crate::problem::Problem;
 use crate::strategy::components::Components;
-use crate::strategy::{FAR, Figures, Job, NEAR, Pass};
+use crate::strategy::{Ahead, Figures, Job, Pass};
 use crate::sync::{AtomicBool, Float, Mutex, Ordering, RwLock};
 use crate::threads::Barrier;
 use crate::update::{Update, Visit};
@@ -61,6 +61,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for ConflictFree {
     fn pass(&mut self, job: Job<'_>, update: &U, shared: &mut Shared<F>, step_size: F) {
         let Job { problem, team, order, .. } = job;
         let (n_workers, n_visits, shared) = (team.n_workers(), order.n_visits(), &*shared);
+        let ahead = Ahead::of(problem.rows());
         if n_workers == 1 || problem.has_intercept() {
             team.install(|| alone(job, update, shared, 0..n_visits, step_size));
             self.tally.serial_rows += if n_workers == 1 { 0 } else { n_visits };
@@ -94,8 +95,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for ConflictFree {
                     let plan = plan.read().unwrap_or_else(|poisoned| poisoned.into_inner());
                     let mine = &plan.shares[worker];
                     for (k, &visit) in mine.iter().enumerate() {
-                        let row = |k: usize| mine.get(k).map(|visit| visit.row);
-                        job.prefetch(update, row(k + NEAR), row(k + FAR));
+                        job.prefetch(update, ahead, |later| mine.get(k + later).map(|visit| visit.row));
                         job.step(worker, update, visit, w, step_size);
                     }
                     tally.add(&plan);
@@ -213,10 +213,10 @@ impl Plan {
     /// first; single rows fill up what is uneven.
     fn make(&mut self, job: Job<'_>, places: Range<usize>) {
         let (rows, order) = (job.problem.rows(), job.order);
+        let ahead = Ahead::of(rows);
         job.read_ahead(&places);
         let features = places.clone().map(|place| {
-            order.row(place + FAR).into_iter().for_each(|i| rows.prefetch_place(i));
-            order.row(place + NEAR).into_iter().for_each(|i| rows.prefetch(i));
+            ahead.prefetch(rows, |later| order.row(place + later));
             order.row(place).map_or(&[][..], |i| rows.row(i).indices)
         });
         let roots = self.finder.find(features);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::data::{Cache, Rows};
 use crate::problem::Problem;
 use crate::strategy::order::{WINDOW_ROWS, window_of};
 use crate::strategy::{Order, Watch};
@@ -23,10 +24,46 @@ pub struct Job<'a> {
     pub watch: &'a Watch,
 }
 
-/// So many visits before its turn a row's place in memory and its part of the update's tables are asked for ...
-pub(super) const FAR: usize = 16;
-/// ... and so many before, its features and values.
-pub(super) const NEAR: usize = 6;
+/// Rows of so many bytes and more come from memory: the last cache does not hold them beside the rest, or beside others'.
+const FROM_MEMORY: usize = 16 << 20;
+
+/// How many visits before its turn a row is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    /// Its place, and its part of the update's tables.
+    place: usize,
+    /// Its features and values, into the second cache.
+    second: Option<usize>,
+    /// And into the first.
+    first: usize,
+}
+
+impl Ahead {
+    pub fn of(rows: Rows) -> Self {
+        if rows.n_bytes() < FROM_MEMORY {
+            Self { place: 16, second: None, first: 6 }
+        } else {
+            Self { place: 24, second: Some(12), first: 3 }
+        }
+    }
+
+    /// Asks for what visits to come will need of the rows: `to_come(k)` is visited k visits from now. Tells whose place was
+    /// asked for.
+    #[inline(always)]
+    pub fn prefetch(self, rows: Rows, to_come: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        let far = to_come(self.place);
+        if let Some(i) = far {
+            rows.prefetch_place(i);
+        }
+        if let Some(i) = self.second.and_then(&to_come) {
+            rows.prefetch(Cache::Second, i);
+        }
+        if let Some(i) = to_come(self.first) {
+            rows.prefetch(Cache::First, i);
+        }
+        far
+    }
+}
 
 /// A worker who is alone looks up so often whether the run is cancelled.
 const CANCEL_ROWS: usize = 1024;
@@ -40,16 +77,11 @@ impl<'a> Job<'a> {
         self.watch.wrote(worker, seen);
     }
 
-    /// Asks for the memory that visits of these rows will need: of one soon, of the other later.
+    /// Asks for the memory that visits to come will need: `to_come(k)` is visited k visits from now.
     #[inline(always)]
-    pub(super) fn prefetch<F: Float, U: Update<F>>(self, update: &U, near: Option<usize>, far: Option<usize>) {
-        let rows = self.problem.rows();
-        if let Some(i) = far {
-            rows.prefetch_place(i);
+    pub(super) fn prefetch<F: Float, U: Update<F>>(self, update: &U, ahead: Ahead, to_come: impl Fn(usize) -> Option<usize>) {
+        if let Some(i) = ahead.prefetch(self.problem.rows(), to_come) {
             update.prefetch(i);
-        }
-        if let Some(i) = near {
-            rows.prefetch(i);
         }
     }
 
@@ -67,9 +99,9 @@ impl<'a> Job<'a> {
     /// The visits of some places of the order; the memory that they will need is asked for some visits before.
     pub(super) fn visits<F: Float, U: Update<F>>(self, update: &'a U, places: Range<usize>) -> impl Iterator<Item = Visit> + 'a {
         self.read_ahead(&places);
-        let ahead = move |place: usize| self.prefetch(update, self.order.row(place + NEAR), self.order.row(place + FAR));
+        let ahead = Ahead::of(self.problem.rows());
         places.clone().zip(self.order.visits(places)).map(move |(place, visit)| {
-            ahead(place);
+            self.prefetch(update, ahead, |k| self.order.row(place + k));
             visit
         })
     }

@@ -27,7 +27,7 @@ mod watch;
 use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::strategy::coordinate::coordinate;
-use crate::strategy::job::{FAR, NEAR};
+use crate::strategy::job::Ahead;
 use crate::sync::Float;
 use crate::threads::Team;
 use crate::update::{Adagrad, Estimate, GradientUpdate, MeanDuals, Saga, Sdca, Sgd, Stochastic, Svrg, Tables, Update};

@@ -61,7 +61,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for ConflictFree {
     fn pass(&mut self, job: Job<'_>, update: &U, shared: &mut Shared<F>, step_size: F) {
         let Job { problem, team, order, .. } = job;
         let (n_workers, n_visits, shared) = (team.n_workers(), order.n_visits(), &*shared);
-        let ahead = Ahead::of(problem.rows());
+        let ahead = Ahead::of(problem);
         if n_workers == 1 || problem.has_intercept() {
             team.install(|| alone(job, update, shared, 0..n_visits, step_size));
             self.tally.serial_rows += if n_workers == 1 { 0 } else { n_visits };
@@ -213,10 +213,10 @@ impl Plan {
     /// first; single rows fill up what is uneven.
     fn make(&mut self, job: Job<'_>, places: Range<usize>) {
         let (rows, order) = (job.problem.rows(), job.order);
-        let ahead = Ahead::of(rows);
+        let ahead = Ahead::of(job.problem);
         job.read_ahead(&places);
         let features = places.clone().map(|place| {
-            ahead.prefetch(rows, |later| order.row(place + later));
+            ahead.prefetch(job.problem, |later| order.row(place + later));
             order.row(place).map_or(&[][..], |i| rows.row(i).indices)
         });
         let roots = self.finder.find(features);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::data::{Cache, Rows};
+use crate::data::Cache;
 use crate::problem::Problem;
 use crate::strategy::order::{WINDOW_ROWS, window_of};
 use crate::strategy::{Order, Watch};
@@ -25,41 +25,41 @@ pub struct Job<'a> {
 }
 
 /// Rows of so many bytes and more come from memory: the last cache does not hold them beside the rest, or beside others'.
-const FROM_MEMORY: usize = 16 << 20;
+const MEMORY_BYTES: usize = 16 << 20;
 
 /// How many visits before its turn a row is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     /// Its place, and its part of the update's tables.
     place: usize,
-    /// Its features and values, into the second cache.
-    second: Option<usize>,
-    /// And into the first.
+    /// Its features and values, into the first cache.
     first: usize,
+    /// And before that into the second, if they come from memory.
+    second: Option<usize>,
 }
 
 impl Ahead {
-    pub fn of(rows: Rows) -> Self {
-        if rows.n_bytes() < FROM_MEMORY {
-            Self { place: 16, second: None, first: 6 }
+    pub fn of(problem: &Problem) -> Self {
+        if problem.rows().n_bytes() < MEMORY_BYTES {
+            Self { place: 16, first: 6, second: None }
         } else {
-            Self { place: 24, second: Some(12), first: 3 }
+            Self { place: 24, first: 3, second: Some(12) }
         }
     }
 
     /// Asks for what visits to come will need of the rows: `to_come(k)` is visited k visits from now. Tells whose place was
     /// asked for.
     #[inline(always)]
-    pub fn prefetch(self, rows: Rows, to_come: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+    pub fn prefetch(self, problem: &Problem, to_come: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         let far = to_come(self.place);
         if let Some(i) = far {
-            rows.prefetch_place(i);
+            problem.rows().prefetch_place(i);
         }
         if let Some(i) = self.second.and_then(&to_come) {
-            rows.prefetch(Cache::Second, i);
+            problem.rows().prefetch(Cache::Second, i);
         }
         if let Some(i) = to_come(self.first) {
-            rows.prefetch(Cache::First, i);
+            problem.rows().prefetch(Cache::First, i);
         }
         far
     }
@@ -80,7 +80,7 @@ impl<'a> Job<'a> {
     /// Asks for the memory that visits to come will need: `to_come(k)` is visited k visits from now.
     #[inline(always)]
     pub(super) fn prefetch<F: Float, U: Update<F>>(self, update: &U, ahead: Ahead, to_come: impl Fn(usize) -> Option<usize>) {
-        if let Some(i) = ahead.prefetch(self.problem.rows(), to_come) {
+        if let Some(i) = ahead.prefetch(self.problem, to_come) {
             update.prefetch(i);
         }
     }
@@ -96,12 +96,37 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The visits of some places of the order; the memory that they will need is asked for some visits before.
+    /// The visits of some places of the order; the memory that they and the next ones will need is asked for some visits before.
     pub(super) fn visits<F: Float, U: Update<F>>(self, update: &'a U, places: Range<usize>) -> impl Iterator<Item = Visit> + 'a {
+        self.visits_with(update, places, move |place| self.order.row(place))
+    }
+
+    /// The same, where the place that is visited after the last of them is `then`.
+    pub(super) fn visits_before<F: Float, U: Update<F>>(
+        self,
+        update: &'a U,
+        places: Range<usize>,
+        then: Option<usize>,
+    ) -> impl Iterator<Item = Visit> + 'a {
+        let end = places.end;
+        self.visits_with(update, places, move |place| match place.checked_sub(end) {
+            None => self.order.row(place),
+            Some(beyond) => self.order.row(then? + beyond),
+        })
+    }
+
+    /// The visits of these places; `row` tells which row is visited at one of them, or later.
+    #[inline(always)]
+    fn visits_with<F: Float, U: Update<F>>(
+        self,
+        update: &'a U,
+        places: Range<usize>,
+        row: impl Fn(usize) -> Option<usize> + 'a,
+    ) -> impl Iterator<Item = Visit> + 'a {
         self.read_ahead(&places);
-        let ahead = Ahead::of(self.problem.rows());
+        let ahead = Ahead::of(self.problem);
         places.clone().zip(self.order.visits(places)).map(move |(place, visit)| {
-            self.prefetch(update, ahead, |k| self.order.row(place + k));
+            self.prefetch(update, ahead, |k| row(place + k));
             visit
         })
     }

@@ -98,9 +98,11 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
                 let (changed, climb) = (false, Climb::default());
                 let mut worker = Worker { job, number, update, shared, replica, n_hot, n_head, size, changed, climb };
                 let mut n_rows = 0;
-                while let Some(k) = ticket.draw().filter(|_| !team.cancelled()) {
-                    let start = places.start + k * drawn;
-                    worker.work(start..(start + drawn).min(places.end), hot_rows, step_size);
+                let start = |k: usize| places.start + k * drawn;
+                let mut next = ticket.draw();
+                while let Some(k) = next.filter(|_| !team.cancelled()) {
+                    next = ticket.draw(); // so that its rows can be asked for in time
+                    worker.work(start(k)..start(k + 1).min(places.end), next.map(start), hot_rows, step_size);
                     n_rows += drawn;
                     if n_rows >= warm_rows && worker.merge_all(false) {
                         n_rows = 0;
@@ -150,11 +152,12 @@ struct Worker<'a, F: Float, U> {
 }
 
 impl<F: Float, U: Update<F>> Worker<'_, F, U> {
-    /// Steps on the rows at these places; after every few of them hot features are merged, and the intercept.
-    fn work(&mut self, places: Range<usize>, hot_rows: usize, step_size: F) {
+    /// Steps on the rows at these places, before those at `then`; after every few of them hot features are merged, and the
+    /// intercept.
+    fn work(&mut self, places: Range<usize>, then: Option<usize>, hot_rows: usize, step_size: F) {
         let Self { job, number, update, shared, .. } = *self;
         let intercept = Cell::new(F::ZERO);
-        let mut visits = job.visits(update, places.clone());
+        let mut visits = job.visits_before(update, places.clone(), then);
         for _ in places.step_by(hot_rows) {
             shared.with_intercept(&intercept, || {
                 let w = shared.view(self.replica, &intercept);

@@ -73,7 +73,7 @@ mod tests {
         prefetch(&numbers, 1);
         prefetch(&numbers, 3);
         prefetch_range(Cache::First, &numbers, 0..usize::MAX);
-        prefetch_range(Cache::Second, &numbers, 5..2);
+        prefetch_range(Cache::Second, &numbers, 3..3);
         prefetch::<u8>(&[], 0);
     }
 }

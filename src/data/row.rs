@@ -162,9 +162,9 @@ impl<'a> Rows<'a> {
         prefetch_range(cache, self.values, start..if self.uniform { start + 1 } else { end });
     }
 
-    /// How many bytes of features and values a visit of every row reads.
-    pub fn n_bytes(self) -> usize {
-        size_of_val(self.indices) + if self.uniform { 0 } else { size_of_val(self.values) }
+    /// How many bytes of features and values a visit reads for each non-zero.
+    pub fn bytes_a_nonzero(self) -> usize {
+        size_of::<u32>() + if self.uniform { 0 } else { size_of::<f32>() }
     }
 
     /// Where each row starts in [`Rows::indices`] and [`Rows::values`].

@@ -40,7 +40,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     pub fn of(problem: &Problem) -> Self {
-        if problem.rows().n_bytes() < MEMORY_BYTES {
+        if problem.data().n_nonzeros() * problem.rows().bytes_a_nonzero() < MEMORY_BYTES {
             Self { place: 16, first: 6, second: None }
         } else {
             Self { place: 24, first: 3, second: Some(12) }

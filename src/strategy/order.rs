@@ -5,8 +5,8 @@
 //! neighbours have about the same length (`data/arrange.rs` lays them so), and the rows that moved at their last visit, which
 //! will nearly all move again, are visited in stretches apart from those that did not, which will nearly all stay.
 //!
-//! Where the rows lie shuffled in memory, buckets of 16 neighbours in a random order are nearly as fair as single rows (but for
-//! their length), and are read at a third of the price. Rows that do not fit in memory are visited window after window as
+//! Where the rows lie shuffled in memory, buckets of 16 neighbours (of 64 neighbours those that stay, which are few) in a random
+//! order are nearly as fair as single rows (but for their length), and are read at a third of the price. Rows that do not fit in memory are visited window after window as
 //! they lie on the disk, which has no other way to be fast; buckets are shuffled inside of a window. Rows that lie as the
 //! caller had them may be sorted, and are visited one by one.
 
@@ -26,7 +26,7 @@ const BUCKET_ROWS: usize = 16;
 pub(super) const WINDOW_ROWS: usize = 4096;
 /// Rows that are parted at a time: whole buckets, and enough to be worth another worker's while.
 const PIECE_ROWS: usize = 8192 * BUCKET_ROWS;
-/// Visits of one kind in a row: those that are likely to move, or those that are not.
+/// Visits of one kind in a row, at least: those that are likely to move, or those that are not.
 const STRETCH_ROWS: usize = 16;
 /// Rows of which a bit each fills a word.
 const WORD_ROWS: usize = u64::BITS as usize;

@@ -33,9 +33,10 @@ const HOT_SHARE: f64 = 0.03;
 const MERGES_WANTED: f64 = 4.0;
 /// A head this small is merged in a microsecond, and is never cut.
 const FEWEST_FEATURES: usize = 1024;
-/// Rows that a worker takes at a time, at most; and so many times he does in an epoch, at least, so that all end together.
+/// Rows that a worker takes at a time, at most; and so many times he does in an epoch, at least, so that all end together though
+/// each holds his next ones ready.
 const MOST_DRAWN: usize = 512;
-const DRAWS_WANTED: usize = 8;
+const DRAWS_WANTED: usize = 16;
 
 /// Private heads, merged.
 pub struct Replicate<F> {

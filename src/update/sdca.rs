@@ -72,7 +72,7 @@ const WEIGHTS_PULL: f64 = 1.0;
 
 /// Sums that run side by side, so that one addition need not wait for the last.
 const LANES: usize = 8;
-/// Rows in one piece of a sum, or features in one of a vector: borders that do not depend on the number of workers.
+/// Rows in one piece of a sum: borders that do not depend on the number of workers. Features in a piece of a vector, at least.
 const CHUNK: usize = 1 << 17;
 
 /// In so many epochs every row is visited at least once.

@@ -9,6 +9,7 @@ use examples::{after_epochs, choice, crosses, problem, random_rows, ridge, text_
 use unfenced::loss::{self, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge, Task};
 use unfenced::strategy::Precision;
 use unfenced::strategy::{Choice, Delay, Order, Sharing, State, Strategy, StrategyKind, UpdateKind, build};
+use unfenced::train::{Limits, Plan, StepSize, train};
 use unfenced::{Dataset, Penalty, Problem, Team};
 
 fn one_worker_equals_sequential<F: Precision>(loss: &'static dyn Loss, penalty: Penalty, intercept: bool) {
@@ -252,9 +253,10 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
     let (n, d, Penalty { l2, l1 }) = (data.n_rows(), data.n_features(), problem.penalty());
     let (mut w, mut squares, mut a) = (vec![0.0; d], vec![0.0; d], vec![0.0; n]);
     let (mut s, mut average) = (vec![0.0; n], vec![0.0; d]);
-    let mut rests = vec![1u8; n];
+    let (mut rests, mut excess, mut drift) = (vec![1u8; n], vec![0.0; n], 1.0);
     let mut order = Order::new(data, choice.seed);
     let (mut mark, mut next, mut pause) = (None, 12, 2);
+    let mut members: Vec<usize> = Vec::new();
     for epoch in 0..epochs {
         if choice.update == UpdateKind::Sdca {
             match mark.take() {
@@ -276,8 +278,47 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
                 data.row(i).iter().for_each(|(j, x)| average[j] += *s_i * f64::from(x) / n as f64);
             }
         }
-        order.shuffle(epoch, |i| rests[i]);
-        for i in order.visits(0..order.n_visits()).map(|visit| visit.row) {
+        // A fifth of the rows or fewer that are to be visited soon become a working set, where the data are worth it; what rests
+        // is counted in rounds of 8 epochs for the others.
+        let rounds = |rest: u8| (rest / 8).max(1);
+        let is_near = |rests: &[u8], i: usize| rests[i] < 16;
+        if choice.update == UpdateKind::Sdca && members.is_empty() && epoch > 0 && data.n_nonzeros() >= 1 << 16 {
+            let near: Vec<usize> = (0..n).filter(|&i| is_near(&rests, i)).collect();
+            if 5 * near.len() <= n {
+                rests.iter_mut().filter(|rest| **rest >= 16).for_each(|rest| *rest = rounds(*rest));
+                (members, mark) = (near, None);
+            }
+        }
+        let mut visited: Vec<usize> = Vec::new();
+        let is_round = members.is_empty() || epoch % 8 == 0;
+        if is_round {
+            let round = if members.is_empty() { epoch } else { epoch / 8 };
+            order.shuffle(round, |i| if members.contains(&i) { 0 } else { rests[i] });
+            visited.extend(order.visits(0..order.n_visits()).map(|visit| visit.row));
+        }
+        let (of_round, mut place, mut among_members) = (visited.len(), 0, false);
+        while place < visited.len() || !(among_members || members.is_empty()) {
+            if place == of_round && !(among_members || members.is_empty()) {
+                if is_round {
+                    let awake = (0..n).filter(|i| rests[*i] == 1 && !members.contains(i)).collect::<Vec<_>>();
+                    let (near, idle): (Vec<usize>, Vec<usize>) = members.iter().partition(|&&i| is_near(&rests, i));
+                    if 3 * idle.len() > 2 * members.len() {
+                        idle.iter().for_each(|&i| rests[i] = rounds(rests[i]));
+                        (members, mark) = (near, None);
+                        members.extend(awake);
+                        members.sort_unstable();
+                    } else {
+                        members.extend(awake);
+                    }
+                }
+                order.shuffle_copies(members.len(), epoch, |k| rests[members[k]]);
+                visited.extend(order.visits(0..order.n_visits()).map(|visit| members[visit.row]));
+                among_members = true;
+                continue;
+            }
+            let i = visited[place];
+            let in_rounds = !(among_members || members.is_empty());
+            place += 1;
             let (row, y) = (data.row(i), f64::from(problem.targets()[i]));
             let seen = |u: f64| {
                 if choice.update == UpdateKind::Sdca && l1 > 0.0 { u.signum() * (u.abs() - l1 / l2).max(0.0) } else { u }
@@ -286,8 +327,13 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
             if choice.update == UpdateKind::Sdca {
                 let scale = 1.0 / (l2 * n as f64);
                 let q = f64::from(problem.squared_norms()[i]) * scale;
-                let change = problem.loss().dual().expect("a dual").step(a[i], score, y, q.max(1e-12)).best - a[i];
-                rests[i] = if change == 0.0 { (2 * rests[i]).min(16) } else { 1 };
+                let step = problem.loss().dual().expect("a dual").step(a[i], score, y, q.max(1e-12));
+                let change = step.best - a[i];
+                excess[i] = step.excess;
+                // A row stays as long as the drift, which is a guess in the first epoch, is small beside its slack.
+                let longest = [0.5, 1.0, 1.5, 2.5, 4.0, 6.0].iter().filter(|&&drifts| step.slack >= drifts * drift).count();
+                let rest = if change == 0.0 { 1 << longest } else { 1 };
+                rests[i] = if in_rounds { rounds(rest) } else { rest };
                 a[i] += change;
                 row.iter().for_each(|(j, x)| w[j] += change * scale * f64::from(x));
                 continue;
@@ -320,6 +366,8 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
                 s[i] = slope;
             }
         }
+        let mean = excess.iter().sum::<f64>().max(0.0) / rests.iter().filter(|&&rest| rest == 1).count().max(1) as f64;
+        drift = problem.loss().smoothness().map_or(2.0 * mean, |smoothness| (2.0 * mean / smoothness).sqrt() / 2.0);
     }
     (w, a)
 }
@@ -329,18 +377,17 @@ fn sequential_equals_the_papers_written_down_plainly() {
     let team = Team::new(1, false).expect("a worker");
     let mut leaps = 0;
     for loss in loss::ALL {
-        let data = random_rows(300, 12, 3, loss.task() == Task::Regression, 32);
-        for penalty in [Penalty { l2: 0.01, l1: 0.0 }, Penalty { l2: 0.02, l1: 0.004 }] {
+        let data = random_rows(900, 70, 3, loss.task() == Task::Regression, 32);
+        for penalty in [Penalty { l2: 2e-3, l1: 0.0 }, Penalty { l2: 3e-3, l1: 6e-4 }] {
             let problem = problem(&data, loss, penalty, false);
             for &update in UpdateKind::ALL {
                 let choice = choice(StrategyKind::Sequential, update);
                 let h = if update == UpdateKind::Sdca { 1.0 } else { 0.3 };
-                let epochs = if update == UpdateKind::Sdca { 25 } else { 4 };
+                let epochs = if update == UpdateKind::Sdca { 16 } else { 4 };
                 let state = after_epochs::<f64>(&problem, &choice, &team, epochs, h).state();
                 let (w, a) = plain_epochs(&problem, &data, &choice, epochs as u64, h);
-                // At the optimum two lengths of a leap may rise alike to the last digits, and rounding chooses.
-                let close = if update == UpdateKind::Sdca { 1e-10 } else { 1e-12 };
-                let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| (x - y).abs() <= close * (1.0 + y.abs()));
+                // At the optimum two lengths of a leap rise alike to the last digits, and rounding chooses: not so many epochs.
+                let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| (x - y).abs() <= 1e-12 * (1.0 + y.abs()));
                 assert!(same(&state.weights, &w), "{} with {penalty:?}: {choice:?}", loss.name());
                 if update == UpdateKind::Sdca {
                     assert!(same(&state.tables[0].1, &a), "duals of {} with {penalty:?}", loss.name());
@@ -360,7 +407,7 @@ fn pause(state: &State<f64>) -> f64 {
 #[test]
 fn a_state_before_a_mark_or_a_leap_or_after_goes_on_as_if_nothing_had_been() {
     let team = Team::new(1, false).expect("a worker");
-    let data = random_rows(400, 20, 3, false, 9);
+    let data = random_rows(2000, 100, 3, false, 9);
     let problem = problem(&data, &Hinge, Penalty { l2: 1e-3, l1: 0.0 }, false);
     let choice = choice(StrategyKind::Sequential, UpdateKind::Sdca);
     let new = || build::<f64>(&problem, &choice).expect("a method");
@@ -435,6 +482,81 @@ fn a_cancelled_pass_ends_early_with_every_strategy_and_nobody_waits_for_ever() {
             flag.store(false, unfenced::sync::Ordering::Relaxed);
             strategy.epoch(&problem, &team, 0.1);
             assert!(strategy.weights().0.iter().any(|w| *w != 0.0), "{choice:?}");
+        }
+    }
+}
+
+fn members<F>(state: &State<F>) -> usize {
+    state.tables.iter().find(|(name, _)| name == "members").expect("a table").1.len() / 2
+}
+
+/// Rows that are enough for a working set.
+fn many_rows() -> Dataset<'static> {
+    random_rows(45_000, 600, 3, false, 4)
+}
+
+#[test]
+fn a_working_set_steps_as_the_plain_algorithm_does() {
+    let (data, team) = (many_rows(), Team::new(1, false).expect("a worker"));
+    let problem = problem(&data, &Hinge, Penalty { l2: 2e-4, l1: 0.0 }, false);
+    let choice = choice(StrategyKind::Sequential, UpdateKind::Sdca);
+    let (mut method, mut sizes) = (build::<f64>(&problem, &choice).expect("a method"), Vec::new());
+    for epochs in 1..=26 {
+        method.epoch(&problem, &team, 1.0);
+        if epochs % 5 != 1 {
+            continue;
+        }
+        let state = method.state();
+        let (w, a) = plain_epochs(&problem, &data, &choice, epochs, 1.0);
+        let same = |x: &[f64], y: &[f64]| x.iter().zip(y).all(|(x, y)| (x - y).abs() <= 1e-12);
+        assert!(same(&state.weights, &w) && same(&state.tables[0].1, &a), "after {epochs} epochs");
+        sizes.push(members(&state));
+    }
+    // It is there from some epoch on, and those who have come to rest leave it.
+    assert!(sizes[0] == 0 && sizes[1] > 0 && sizes[2] < sizes[1] / 2, "{sizes:?}");
+}
+
+#[test]
+fn a_state_with_a_working_set_goes_on_as_if_nothing_had_been() {
+    let (data, team) = (many_rows(), Team::new(1, false).expect("a worker"));
+    let problem = problem(&data, &Hinge, Penalty { l2: 2e-4, l1: 0.0 }, false);
+    let choice = choice(StrategyKind::Sequential, UpdateKind::Sdca);
+    let new = || build::<f32>(&problem, &choice).expect("a method");
+    let (mut whole, mut with_members) = (new(), 0);
+    for epoch in 0..24 {
+        let state = whole.state();
+        whole.epoch(&problem, &team, 1.0);
+        let mut again = new();
+        again.restore(&state).expect("its own state");
+        assert!(again.state() == state, "epoch {epoch}");
+        again.epoch(&problem, &team, 1.0);
+        assert!(again.state() == whole.state() && again.estimate() == whole.estimate(), "epoch {epoch}");
+        if members(&state) > 0 {
+            with_members += 1;
+            for wrong in [f32::NAN, -1.0, 1e9] {
+                let mut spoilt = state.clone();
+                spoilt.tables.iter_mut().filter(|table| table.0 == "members").for_each(|(_, table)| table[0] = wrong);
+                assert!(new().restore(&spoilt).is_err(), "a member {wrong}");
+            }
+        }
+    }
+    assert!(with_members > 10, "{with_members}");
+}
+
+#[test]
+fn a_working_set_leads_every_strategy_to_the_certified_optimum() {
+    let data = many_rows();
+    for n_workers in [1, 2, 8] {
+        let team = Team::new(n_workers, false).expect("workers");
+        let problem = problem(&data, &Hinge, Penalty { l2: 2e-4, l1: 0.0 }, false);
+        for choice in crosses().into_iter().filter(|choice| choice.update == UpdateKind::Sdca && !choice.strategy.has_own_step())
+        {
+            let mut method = build::<f32>(&problem, &choice).expect("a method");
+            let mut limits = Limits { gap: Some(1e-4), epochs: Some(400), ..Limits::default() };
+            let plan = Plan::new(StepSize::new(&problem, &choice, None, None));
+            let outcome = train(&problem, method.as_mut(), &team, plan, None, &mut [&mut limits]).expect("trained");
+            assert!(members(&method.state()) > 0, "{choice:?} with {n_workers}");
+            assert!(outcome.best.certificate.gap().is_some_and(|gap| gap <= 1e-4), "{choice:?} with {n_workers}: {outcome:?}");
         }
     }
 }

@@ -10,6 +10,8 @@
 
 use std::ops::Range;
 
+/// Rows of so many bytes and more come from memory: the last cache does not hold them beside the rest, or beside others'.
+pub const MEMORY_BYTES: usize = 16 << 20;
 /// Bytes in a cache line.
 const LINE: usize = 64;
 /// Of a long range only so many lines are asked for into the first cache: the processor follows a started stream by itself, ...

@@ -124,6 +124,11 @@ impl<'a> Rows<'a> {
         Self { uniform, ..self }
     }
 
+    /// Whether the values of a row are known to be all the same, in every row.
+    pub(crate) fn is_uniform(self) -> bool {
+        self.uniform
+    }
+
     /// How many rows there are.
     pub fn len(self) -> usize {
         self.starts.len()

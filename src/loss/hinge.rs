@@ -38,6 +38,7 @@ impl DualLoss for Hinge {
             best: (a + (y - score) * curvature.recip()).clamp(y.min(0.0), y.max(0.0)),
             value: short.max(0.0),
             excess: short.max(0.0) - y * a * short,
+            slack: short.abs(),
         }
     }
 }

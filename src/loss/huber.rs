@@ -36,7 +36,7 @@ impl DualLoss for Huber {
     #[inline(always)]
     fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let value = self.value(score, y);
-        let best = Squared.step(a, score, y, curvature).best.clamp(-1.0, 1.0);
-        DualStep { best, value, excess: value + a * (a / 2.0 - y + score) }
+        let DualStep { best, slack, .. } = Squared.step(a, score, y, curvature);
+        DualStep { best: best.clamp(-1.0, 1.0), value, excess: value + a * (a / 2.0 - y + score), slack }
     }
 }

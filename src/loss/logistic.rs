@@ -112,7 +112,7 @@ impl DualLoss for Logistic {
         let (h, variance) = halley(near, curvature, f);
         // Three terms of the sigmoid's Taylor series stand for another exponential.
         let c = near + variance * h * (1.0 + h / 2.0 * (1.0 - 2.0 * near + h / 3.0 * (1.0 - 6.0 * variance)));
-        DualStep { best: y * c, value, excess }
+        DualStep { best: y * c, value, excess, slack: 0.0 }
     }
 }
 

@@ -23,6 +23,23 @@ pub use logistic::Logistic;
 pub use squared::Squared;
 pub use squared_hinge::SquaredHinge;
 
+/// Sums that run side by side, so that one addition need not wait for the last.
+const LANES: usize = 8;
+
+/// The sum of something about scores (or dual variables) and targets, in an order of its own.
+#[inline(always)]
+fn sum(numbers: &[f64], targets: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let ((numbers, last_numbers), (targets, last_targets)) = (numbers.as_chunks::<LANES>(), targets.as_chunks::<LANES>());
+    let mut sums = [0.0; LANES];
+    for (numbers, targets) in numbers.iter().zip(targets) {
+        for (sum, (&number, &y)) in sums.iter_mut().zip(numbers.iter().zip(targets)) {
+            *sum += term(number, y.into());
+        }
+    }
+    let last: f64 = last_numbers.iter().zip(last_targets).map(|(&number, &y)| term(number, y.into())).sum();
+    sums.iter().sum::<f64>() + last
+}
+
 /// What targets a loss wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,7 +60,7 @@ pub trait Loss: Send + Sync {
     fn value(&self, score: f64, y: f64) -> f64;
     /// The sum of phi(z) over examples. A call an example would cost more than most losses do.
     fn total(&self, scores: &[f64], targets: &[f32]) -> f64 {
-        scores.iter().zip(targets).map(|(&score, &y)| self.value(score, y.into())).sum()
+        sum(scores, targets, |score, y| self.value(score, y))
     }
     /// phi'(z); where there is a corner, a subgradient.
     fn derivative(&self, score: f64, y: f64) -> f64;
@@ -62,7 +79,7 @@ pub trait DualLoss: Any + Send + Sync {
 
     /// The sum of phi*(-a) over examples.
     fn total_conjugate(&self, duals: &[f64], targets: &[f32]) -> f64 {
-        duals.iter().zip(targets).map(|(&a, &y)| self.conjugate(a, y.into())).sum()
+        sum(duals, targets, |a, y| self.conjugate(a, y))
     }
 
     /// The step of dual coordinate ascent along one dual variable, where q is the curvature |x|^2 / (l2 n).
@@ -79,6 +96,8 @@ pub struct DualStep {
     /// phi(z) + phi*(-a) + a z >= 0: what the example adds to the duality gap (Fenchel and Young's inequality); near the
     /// optimum to some ten percent.
     pub excess: f64,
+    /// Where a' = a: how far z may move before that is no longer so. 0 where it is not known.
+    pub slack: f64,
 }
 
 /// A dual loss whose step stands in an innermost loop: there a call through a table costs up to a tenth of the time, so

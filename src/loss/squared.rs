@@ -34,6 +34,11 @@ impl DualLoss for Squared {
     #[inline(always)]
     fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let slope = y - score - a;
-        DualStep { best: a + slope * (curvature + 1.0).recip(), value: self.value(score, y), excess: slope * slope / 2.0 }
+        DualStep {
+            best: a + slope * (curvature + 1.0).recip(),
+            value: self.value(score, y),
+            excess: slope * slope / 2.0,
+            slack: slope.abs(),
+        }
     }
 }

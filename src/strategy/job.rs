@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::data::Cache;
+use crate::data::{Cache, MEMORY_BYTES};
 use crate::problem::Problem;
 use crate::strategy::order::{WINDOW_ROWS, window_of};
 use crate::strategy::{Order, Watch};
@@ -24,9 +24,6 @@ pub struct Job<'a> {
     pub watch: &'a Watch,
 }
 
-/// Rows of so many bytes and more come from memory: the last cache does not hold them beside the rest, or beside others'.
-const MEMORY_BYTES: usize = 16 << 20;
-
 /// How many visits before its turn a row is asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
@@ -40,7 +37,8 @@ pub(super) struct Ahead {
 
 impl Ahead {
     pub fn of(problem: &Problem) -> Self {
-        if problem.data().n_nonzeros() * problem.rows().bytes_a_nonzero() < MEMORY_BYTES {
+        let n_nonzeros = problem.data().n_nonzeros().min(problem.rows().indices().len()); // of a part, or of copies
+        if n_nonzeros * problem.rows().bytes_a_nonzero() < MEMORY_BYTES {
             Self { place: 16, first: 6, second: None }
         } else {
             Self { place: 24, first: 3, second: Some(12) }

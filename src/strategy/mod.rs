@@ -169,11 +169,23 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         }
         self.update.begin_epoch(self.epoch, problem, team, &mut self.memory);
         self.watch.begin_epoch(team);
-        team.install(|| self.order.shuffle(self.epoch, |i| self.update.rest(i)));
-        let job = Job { problem, team, order: &self.order, watch: &self.watch };
-        self.pass.pass(job, &self.update, &mut self.memory, step_size);
-        self.epoch += 1;
-        self.order.n_visits()
+        let Self { pass, update, memory, order, watch, epoch } = self;
+        let mut n_visits = 0;
+        if let Some(round) = update.round(*epoch) {
+            team.install(|| order.shuffle(round, |i| update.rest(i)));
+            pass.pass(Job { problem, team, order, watch }, update, memory, step_size);
+            n_visits += order.n_visits();
+            update.admit(problem);
+        }
+        if let Some((part, rows)) = update.working_set() {
+            let problem = &problem.with_rows(rows);
+            team.install(|| order.shuffle_copies(rows.len(), *epoch, |k| part.rest(k)));
+            pass.pass(Job { problem, team, order, watch }, part, memory, step_size);
+            n_visits += order.n_visits();
+        }
+        team.install(|| update.end_epoch());
+        *epoch += 1;
+        n_visits
     }
 
     fn weights(&self) -> (Vec<F>, F) {

@@ -22,6 +22,8 @@ use crate::update::Visit;
 
 /// Neighbouring rows that are visited together.
 const BUCKET_ROWS: usize = 16;
+/// Of copies, which lie near: smaller buckets are fairer, and cost little there.
+const COPIES: usize = 8;
 /// Rows that lie together on the disk and are in memory at the same time.
 pub(super) const WINDOW_ROWS: usize = 4096;
 /// Rows that are parted at a time: whole buckets, and enough to be worth another worker's while.
@@ -63,13 +65,23 @@ impl Order {
     /// Draws the order of an epoch. Row i is visited in every `rest(i)`-th epoch, a power of 2, and in none where that is 0; of
     /// many rows, parallel on the current rayon pool.
     pub fn shuffle(&mut self, epoch: u64, rest: impl Fn(usize) -> u8 + Sync) {
+        let widths = if self.lie_shuffled { [BUCKET_ROWS, WORD_ROWS] } else { [1, 1] };
+        self.draw(self.n_rows, epoch, widths, rest);
+    }
+
+    /// The same for `n` copies of rows.
+    pub fn shuffle_copies(&mut self, n: usize, epoch: u64, rest: impl Fn(usize) -> u8 + Sync) {
+        self.draw(n, epoch, [COPIES, WORD_ROWS], rest);
+    }
+
+    fn draw(&mut self, n_rows: usize, epoch: u64, widths: [usize; 2], rest: impl Fn(usize) -> u8 + Sync) {
         self.epoch = epoch;
         let mixed = self.seed ^ epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15); // far apart for near epochs
         let mut random = Xoshiro256PlusPlus::seed_from_u64(mixed);
-        let Self { n_rows, pieces, rows, .. } = self;
+        let Self { pieces, rows, .. } = self;
         rows.clear();
         if self.streamed {
-            let awake: Vec<u32> = (0..*n_rows as u32).filter(|&i| is_due(epoch as u8, i, rest(i as usize))).collect();
+            let awake: Vec<u32> = (0..n_rows as u32).filter(|&i| is_due(epoch as u8, i, rest(i as usize))).collect();
             for window in awake.chunk_by(|&i, &j| window_of(i as usize) == window_of(j as usize)) {
                 let mut buckets: Vec<&[u32]> = window.chunks(BUCKET_ROWS).collect();
                 buckets.shuffle(&mut random);
@@ -78,9 +90,8 @@ impl Order {
             return;
         }
         pieces.resize_with(n_rows.div_ceil(PIECE_ROWS), Piece::default);
-        let widths = if self.lie_shuffled { [BUCKET_ROWS, WORD_ROWS] } else { [1, 1] };
         let part = |(k, piece): (usize, &mut Piece)| {
-            piece.part(k * PIECE_ROWS..((k + 1) * PIECE_ROWS).min(*n_rows), epoch as u8, widths, &rest);
+            piece.part(k * PIECE_ROWS..((k + 1) * PIECE_ROWS).min(n_rows), epoch as u8, widths, &rest);
         };
         match pieces.len() {
             0 | 1 => pieces.iter_mut().enumerate().for_each(part),
@@ -215,10 +226,11 @@ fn append_set(bits: u64, start: u32, width: usize, buckets: &mut Vec<Bucket>) {
     }
 }
 
-/// Whether row i, which is visited in every `rest`-th epoch, is visited in this one. All that counts are the lowest bits.
+/// Whether row i, which is visited in every `rest`-th epoch, is visited in this one: neighbours in the same, so that they are
+/// read together. All that counts are the lowest bits.
 #[inline(always)]
 fn is_due(epoch: u8, i: u32, rest: u8) -> bool {
-    rest > 0 && epoch.wrapping_add(i as u8) & (rest - 1) == 0
+    rest > 0 && epoch.wrapping_add((i as usize / BUCKET_ROWS) as u8) & (rest - 1) == 0
 }
 
 /// A word of which bit k is set if this is so.

@@ -40,8 +40,6 @@ const MARK_TO_LEAP: u64 = 2;
 const FIRST_PAUSE: u64 = 2;
 /// ... and so many at most.
 const LONGEST_PAUSE: u64 = 32;
-/// A row that has moved since a mark 3 epochs ago rests this long at most: its rest has doubled twice.
-const LONGEST_REST_SINCE: u8 = 4;
 /// The data have so many non-zeros for each feature, or nobody leaps.
 const WORTH_A_MARK: usize = 16;
 /// Where more than this share of the rows that have moved would leave their domains, it is too early to leap.
@@ -76,6 +74,18 @@ impl<F: Float> Mark<F> {
         let worth = steady && !data.is_streamed() && data.n_nonzeros() >= WORTH_A_MARK * n_features;
         let duals = vec![F::ZERO; if worth { problem.n_rows() } else { 0 }];
         Self { duals, stored: Vec::new(), now: Vec::new(), epoch: FIRST_MARK, pause: FIRST_PAUSE, n_features }
+    }
+
+    /// For the part of an update that is a working set's: the whole leaps.
+    pub fn none() -> Self {
+        Self { duals: Vec::new(), stored: Vec::new(), now: Vec::new(), epoch: 0, pause: 0, n_features: 0 }
+    }
+
+    /// Where a dual variable stands that will not move before it is told again.
+    pub fn note(&mut self, i: usize, dual: F) {
+        if let Some(marked) = self.duals.get_mut(i) {
+            *marked = dual;
+        }
     }
 
     /// Another is set as soon as may be.
@@ -126,11 +136,10 @@ impl<F: Float> Sdca<F> {
     }
 
     fn set_mark(&mut self, memory: &dyn Memory<F>) {
-        let since = if self.mark.pause == 1 { LONGEST_REST_SINCE } else { u8::MAX };
-        for (marked, (example, rest)) in self.mark.duals.iter_mut().zip(self.examples.iter().zip(&self.rests)) {
-            if rest.load(Ordering::Relaxed) <= since {
-                *marked = example.dual.get();
-            }
+        let live = self.working.as_ref().map_or(&self.examples, |set| &set.update.examples);
+        for (k, example) in live.iter().enumerate() {
+            let i = self.working.as_ref().map_or(k, |set| set.members[k] as usize);
+            self.mark.duals[i] = example.dual.get();
         }
         memory.load_into(&mut self.mark.stored);
     }
@@ -139,19 +148,22 @@ impl<F: Float> Sdca<F> {
     fn leap(&mut self, problem: &Problem, memory: &mut dyn Memory<F>) -> bool {
         let Some(loss) = problem.loss().dual() else { return false };
         let Mark { duals, stored: way, now, .. } = &mut self.mark;
+        // Since the mark no others have moved than those of the working set, if there is one.
+        let (live, rests) =
+            self.working.as_ref().map_or((&self.examples, &self.rests), |set| (&set.update.examples, &set.update.rests));
+        let row = |k: usize| self.working.as_ref().map_or(k, |set| set.members[k] as usize);
         // Row and a_i - a'_i of those who leap, and of those who stay.
-        let (mut leap, mut stay, mut conjugates) = (Vec::new(), Vec::new(), [0.0; LENGTHS.len()]);
-        for (i, (example, rest)) in self.examples.iter().zip(&self.rests).enumerate() {
-            if rest.load(Ordering::Relaxed) > LONGEST_REST_SINCE || example.dual.get() == duals[i] {
+        let (mut leap, mut stay, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+        for (k, example) in live.iter().enumerate() {
+            let change = example.dual.get() - duals[row(k)];
+            if change == F::ZERO {
                 continue;
             }
-            let change = example.dual.get() - duals[i];
-            let conjugate = |t: f64| loss.conjugate(example.after(t, change).to_f64(), f64::from(example.target));
-            if conjugate(1.0).is_finite() {
-                conjugates.iter_mut().zip(LENGTHS).for_each(|(sum, t)| *sum += conjugate(t));
-                leap.push((i, change));
+            if loss.conjugate(example.after(1.0, change).to_f64(), f64::from(example.target)).is_finite() {
+                leap.push((k, change));
+                targets.push(example.target);
             } else {
-                stay.push((i, change));
+                stay.push((k, change));
             }
         }
         if stay.len() as f64 > MOST_STAY * (leap.len() + stay.len()) as f64 {
@@ -159,23 +171,27 @@ impl<F: Float> Sdca<F> {
         }
         memory.load_into(now);
         way.par_iter_mut().zip(&*now).with_min_len(CHUNK).for_each(|(way_j, &u_j)| *way_j = u_j - *way_j);
-        for (i, change) in stay {
+        for (k, change) in stay {
             let back = F::from_f64(-change.to_f64() * self.scale);
-            problem.rows().row(i).iter().for_each(|(j, x)| way[j] += back * F::from_f32(x));
+            problem.rows().row(row(k)).iter().for_each(|(j, x)| way[j] += back * F::from_f32(x));
         }
 
         // n D(a(t)), but for what is the same for every t: the conjugates, and l2 n/2 |w|^2.
+        let conjugates = LENGTHS.map(|t| {
+            let duals: Vec<f64> = leap.iter().map(|&(k, change)| live[k].after(t, change).to_f64()).collect();
+            loss.total_conjugate(&duals, &targets)
+        });
         let squares = squares_along(now, way, self.threshold);
         let value = |k: usize| -conjugates[k] - squares[k] / (2.0 * self.scale);
         let best = (0..LENGTHS.len()).fold(0, |best, k| if value(k) > value(best) { k } else { best });
         if best == 0 {
             return false;
         }
-        for (i, change) in leap {
-            let example = &self.examples[i];
+        for (k, change) in leap {
+            let example = &live[k];
             example.dual.set(example.after(LENGTHS[best], change));
             example.lag.set(F::ZERO); // the mean of an epoch that had another a_i
-            self.rests[i].store(1, Ordering::Relaxed);
+            rests[k].store(1, Ordering::Relaxed);
         }
         let t = F::from_f64(LENGTHS[best]);
         now.par_iter_mut().zip(&*way).with_min_len(CHUNK).for_each(|(u_j, &way_j)| *u_j += t * way_j);
@@ -187,16 +203,17 @@ impl<F: Float> Sdca<F> {
 /// |w|^2 for every t, where w_j = soft(u_j + t way_j, threshold). The sums run side by side, in an order of their own.
 fn squares_along<F: Float>(now: &[F], way: &[F], threshold: F) -> [f64; LENGTHS.len()] {
     let piece = |(now, way): (&[F], &[F])| {
-        let mut sums = [[0.0; LANES]; LENGTHS.len()];
-        for (now, way) in now.chunks(LANES).zip(way.chunks(LANES)) {
-            for (sums, t) in sums.iter_mut().zip(LENGTHS.map(F::from_f64)) {
-                for (sum, (&u_j, &way_j)) in sums.iter_mut().zip(now.iter().zip(way)) {
-                    let w_j = soft(u_j + t * way_j, threshold).to_f64();
-                    *sum += w_j * w_j;
+        let ((nows, last_now), (ways, last_way)) = (now.as_chunks::<LANES>(), way.as_chunks::<LANES>());
+        LENGTHS.map(F::from_f64).map(|t| {
+            let square = |(&u_j, &way_j): (&F, &F)| soft(u_j + t * way_j, threshold).to_f64().powi(2);
+            let mut sums = [0.0; LANES];
+            for (now, way) in nows.iter().zip(ways) {
+                for (sum, pair) in sums.iter_mut().zip(now.iter().zip(way)) {
+                    *sum += square(pair);
                 }
             }
-        }
-        sums.map(|sums| sums.iter().sum::<f64>())
+            sums.iter().sum::<f64>() + last_now.iter().zip(last_way).map(square).sum::<f64>()
+        })
     };
     let pieces: Vec<_> = now.par_chunks(CHUNK).zip(way.par_chunks(CHUNK)).map(piece).collect();
     pieces.iter().fold([0.0; LENGTHS.len()], |sums, piece| std::array::from_fn(|k| sums[k] + piece[k]))

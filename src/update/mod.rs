@@ -10,9 +10,11 @@ mod saga;
 mod sdca;
 mod sgd;
 mod svrg;
+mod working_set;
 
 use std::ops::Range;
 
+use crate::data::Rows;
 use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
 use crate::sync::{Float, set_values, values};
@@ -58,7 +60,24 @@ pub trait Update<F: Float>: Send + Sync {
     /// Called before each epoch (the first is 0), every worker idle; parallel on the team.
     fn begin_epoch(&mut self, _epoch: u64, _problem: &Problem, _team: &Team, _memory: &mut dyn Memory<F>) {}
 
-    /// Row i is visited in every so-manyth epoch, a power of 2: in every one if its last visit has changed something.
+    /// Called after each epoch, every worker idle; parallel on the current rayon pool.
+    fn end_epoch(&mut self) {}
+
+    /// Which pass over all rows an epoch begins with, none if the working set alone is visited. Rests are counted in such passes.
+    fn round(&self, epoch: u64) -> Option<u64> {
+        Some(epoch)
+    }
+
+    /// Called after such a pass, every worker idle: the working set is what will be visited until the next one.
+    fn admit(&mut self, _problem: &Problem) {}
+
+    /// Copies of the rows that are likely to move, and an update for them which shares nothing with this one but the weights;
+    /// an epoch visits them after the others, whose rest is 0 meanwhile. None where all rows are visited as they lie.
+    fn working_set(&self) -> Option<(&Self, Rows<'_>)> {
+        None
+    }
+
+    /// Row i is visited in every so-manyth pass, a power of 2, or in none where that is 0.
     fn rest(&self, _i: usize) -> u8 {
         1
     }

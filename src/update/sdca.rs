@@ -20,9 +20,12 @@
 //! never survive into the answer.
 //!
 //! **Rest.** Most rows of a classification task end at a bound (a_i = 0, far on the right side) and a visit changes nothing.
-//! After k visits in a row that changed nothing, a row is visited in every 2^k-th epoch only, at most every
-//! [`LONGEST_REST`]-th; the first visit that moves it wakes it up. This is the shrinking of LIBLINEAR without its
-//! threshold and without its end game: no row is ever given up, so nothing has to be taken back.
+//! How long such a row may be left alone depends on its slack, how far its score is from where a visit would move it, and on
+//! the drift, how far scores move in an epoch: that is what the rows that do move are off at each visit, and their shares of
+//! the gap tell it. A row is visited in every 2^k-th epoch only, at most every 64th, where its slack is [`SLACKS`] of the drift;
+//! the first visit that moves it wakes it up. This is the shrinking of LIBLINEAR, which has such a threshold too, without
+//! its end game: no row is ever given up, so nothing has to be taken back. Those that do not rest become few, and are soon
+//! copied together: [`crate::update::working_set`].
 //!
 //! **Leaps.** From time to time a leaps along the way that the last epochs have gone: [`crate::update::leap`].
 //!
@@ -54,7 +57,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::data::{advise_huge_pages, prefetch};
+use crate::data::{Rows, advise_huge_pages, prefetch};
 use crate::error::{Error, Result};
 use crate::loss::{DualStep, Stepper};
 use crate::penalty::{Penalty, soft};
@@ -62,6 +65,7 @@ use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
 use crate::threads::Team;
 use crate::update::leap::Mark;
+use crate::update::working_set::{WorkingSet, rounds};
 use crate::update::{Estimate, MeanDuals, Tables, Update, Visit, find_tables};
 use crate::weights::{Memory, Weights};
 
@@ -75,15 +79,17 @@ const LANES: usize = 8;
 /// Rows in one piece of a sum: borders that do not depend on the number of workers. Features in a piece of a vector, at least.
 const CHUNK: usize = 1 << 17;
 
-/// In so many epochs every row is visited at least once.
-const LONGEST_REST: u8 = 16;
+/// A row rests 2, 4, .. 64 epochs from where its score may go so many drifts before a visit would move it.
+const SLACKS: [f64; 6] = [0.5, 1.0, 1.5, 2.5, 4.0, 6.0];
+/// How far a score is taken to move in the first epoch: it starts at 0, and ends about where a margin is.
+const FIRST_DRIFT: f64 = 1.0;
 
 /// All that a visit wants to know of its row besides the features: one cache line, where single tables would be four.
 #[repr(align(16))]
 pub(super) struct Example<F: Float> {
     /// y_i and |x_i|^2, copies of the problem's.
     pub target: f32,
-    squared_norm: f32,
+    pub squared_norm: f32,
     /// a_i.
     pub dual: F::Cell,
     /// a_i less its mean over the epoch. A row that rests has not moved at its last visit: 0.
@@ -92,29 +98,39 @@ pub(super) struct Example<F: Float> {
 
 /// What a row adds to n P(w) and to n (P(w) - D(a)), as its last visit saw it. (Of an l1 penalty only half is in it: the penalty
 /// is taken for (v·w)/2, v = (1/n) sum_i a_i x_i.)
-struct Share<F: Float> {
-    objective: F::Cell,
-    gap: F::Cell,
+pub(super) struct Share<F: Float> {
+    pub objective: F::Cell,
+    pub gap: F::Cell,
 }
 
 /// Exact steps on one dual variable at a time.
 pub struct Sdca<F: Float> {
-    loss: Stepper,
+    pub(super) loss: Stepper,
+    /// That of the loss.
+    pub(super) smoothness: Option<f64>,
     pub(super) examples: Vec<Example<F>>,
     /// Apart from them, as all are summed after every epoch.
-    shares: Vec<Share<F>>,
-    /// Row i is visited in every `rests[i]`-th epoch: a power of 2.
+    pub(super) shares: Vec<Share<F>>,
+    /// Row i is visited in every `rests[i]`-th pass over all rows: a power of 2, or 0 for one that is in the working set.
     pub(super) rests: Vec<AtomicU8>,
     /// 1 / (l2 n), or 1 / (k n).
     pub(super) scale: f64,
     /// l2, or k.
-    strength: f64,
+    pub(super) strength: f64,
     /// l1 over that.
     pub(super) threshold: F,
     /// c, where l2 = 0; else empty.
-    centre: Vec<F::Cell>,
+    pub(super) centre: Vec<F::Cell>,
     /// 1 / (k n) of the intercept, or 0 without one.
-    intercept_scale: f64,
+    pub(super) intercept_scale: f64,
+    /// How far the score of a row that moves is moved by the others from one visit to the next.
+    pub(super) drift: F,
+    /// What the last epoch has seen.
+    pub(super) seen: Option<Estimate>,
+    /// The rows that are likely to move, if they are few.
+    pub(super) working: Option<Box<WorkingSet<F>>>,
+    /// Its members, when a state has been restored.
+    pub(super) recalled: Vec<u32>,
     /// Where the next leap will start from.
     pub(super) mark: Mark<F>,
 }
@@ -143,6 +159,7 @@ impl<F: Float> Sdca<F> {
         let example = |(&target, &squared_norm): (&f32, &f32)| Example { target, squared_norm, dual: zero(), lag: zero() };
         Ok(Self {
             loss: Stepper::of(loss),
+            smoothness: problem.loss().smoothness(),
             examples: problem.targets().iter().zip(problem.squared_norms()).map(example).collect(),
             shares: (0..problem.n_rows()).map(|_| Share { objective: zero(), gap: zero() }).collect(),
             rests: (0..problem.n_rows()).map(|_| AtomicU8::new(1)).collect(),
@@ -151,6 +168,10 @@ impl<F: Float> Sdca<F> {
             threshold: F::from_f64(l1 / strength),
             centre: zeros::<F>(if l2 > 0.0 { 0 } else { problem.n_features() }),
             intercept_scale: if problem.has_intercept() { scale / INTERCEPT_PULL } else { 0.0 },
+            drift: F::from_f64(FIRST_DRIFT),
+            seen: None,
+            working: None,
+            recalled: Vec::new(),
             mark: Mark::new(problem, l2 > 0.0 && !problem.has_intercept()),
         })
     }
@@ -158,6 +179,20 @@ impl<F: Float> Sdca<F> {
     #[inline(always)]
     fn weight(&self, u_j: F) -> F {
         soft(u_j, self.threshold)
+    }
+
+    /// The rest of a row that a visit has not moved, by how far its score may go before one would.
+    #[inline(always)]
+    fn rest_for(&self, slack: f64) -> u8 {
+        let drift = self.drift.to_f64();
+        let epochs = 1u8 << SLACKS.iter().map(|&n| u8::from(slack >= n * drift)).sum::<u8>();
+        if self.working.is_none() { epochs } else { rounds(epochs) }
+    }
+
+    /// Of the objective's shares, and of the gap's.
+    pub(super) fn sums(&self) -> [f64; 2] {
+        let sums: Vec<[f64; 2]> = self.shares.par_chunks(CHUNK).map(sums).collect();
+        [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum())
     }
 }
 
@@ -176,8 +211,10 @@ fn sums<F: Float>(shares: &[Share<F>]) -> [f64; 2] {
 impl<F: Float> Update<F> for Sdca<F> {
     /// The centres follow: c becomes w, and u and b are computed anew around them. Where there are none, a leap may be due.
     fn begin_epoch(&mut self, epoch: u64, problem: &Problem, team: &Team, memory: &mut dyn Memory<F>) {
+        self.recall(problem);
         if self.intercept_scale == 0.0 && self.centre.is_empty() {
             self.mark_or_leap(epoch, problem, team, memory);
+            self.gather(epoch, problem);
             return;
         }
         let (mut stored, intercept) = memory.load();
@@ -188,8 +225,35 @@ impl<F: Float> Update<F> for Sdca<F> {
             }
             set_values(&self.centre, &weights);
         }
-        let sum: f64 = self.examples.iter().map(|example| example.dual.get().to_f64()).sum();
+        self.gather(epoch, problem);
+        let sum: f64 = self.column(|own, i| own.examples[i].dual.get().to_f64()).into_iter().sum();
         memory.store(&stored, F::from_f64(intercept.to_f64() + self.intercept_scale * sum));
+    }
+
+    fn end_epoch(&mut self) {
+        let (live, others) = self.working.as_ref().map_or((&*self, [0.0; 2]), |set| (&set.update, set.others));
+        let [objective, gap] = live.sums();
+        let n = self.examples.len() as f64;
+        let (objective, gap) = (others[0] + objective, others[1] + gap);
+        let n_moving = live.rests.iter().map(|rest| usize::from(rest.load(Ordering::Relaxed) == 1)).sum::<usize>();
+        let mean = gap.max(0.0) / n_moving.max(1) as f64; // not below 0 by rounding
+        self.drift = F::from_f64(self.smoothness.map_or(2.0 * mean, |smoothness| (2.0 * mean / smoothness).sqrt() / 2.0));
+        if let Some(set) = &mut self.working {
+            set.update.drift = self.drift;
+        }
+        self.seen = Some(Estimate { objective: objective / n, gap: gap / n });
+    }
+
+    fn round(&self, epoch: u64) -> Option<u64> {
+        self.round_of(epoch)
+    }
+
+    fn admit(&mut self, problem: &Problem) {
+        self.admit_awake(problem);
+    }
+
+    fn working_set(&self) -> Option<(&Self, Rows<'_>)> {
+        self.working.as_ref().map(|set| (&set.update, set.copies.rows()))
     }
 
     #[inline(always)]
@@ -206,10 +270,13 @@ impl<F: Float> Update<F> for Sdca<F> {
         let curvature = f64::from(example.squared_norm) * self.scale + self.intercept_scale;
         let (a, y) = (example.dual.get(), f64::from(example.target));
         // An empty row has no curvature; a tiny one keeps 0/0 away and lets its dual variable jump to its best.
-        let DualStep { best, value, excess } = self.loss.step(a.to_f64(), score, y, curvature.max(1e-12));
+        let DualStep { best, value, excess, slack } = self.loss.step(a.to_f64(), score, y, curvature.max(1e-12));
         self.shares[i].objective.set(F::from_f64(value + a.to_f64() * score / 2.0));
         self.shares[i].gap.set(F::from_f64(excess));
-        F::from_f64(best) - a
+        let decision = F::from_f64(best) - a;
+        let rest = if decision == F::ZERO { self.rest_for(slack) } else { 1 };
+        self.rests[i].store(rest, Ordering::Relaxed);
+        decision
     }
 
     #[inline(always)]
@@ -217,10 +284,8 @@ impl<F: Float> Update<F> for Sdca<F> {
         let Example { dual, lag, .. } = &self.examples[i];
         if decision == F::ZERO {
             lag.set(F::ZERO);
-            self.rests[i].store((2 * self.rests[i].load(Ordering::Relaxed)).min(LONGEST_REST), Ordering::Relaxed);
             return;
         }
-        self.rests[i].store(1, Ordering::Relaxed);
         let change = step_size * decision;
         dual.set(dual.get() + change);
         lag.set(change * F::from_f32(1.0 - left));
@@ -231,13 +296,15 @@ impl<F: Float> Update<F> for Sdca<F> {
     }
 
     fn tables(&self) -> Tables<F> {
-        let column = |cell: fn(&Example<F>) -> &F::Cell| self.examples.iter().map(|example| cell(example).get()).collect();
-        let rests = self.rests.iter().map(|rest| F::from_f32(rest.load(Ordering::Relaxed).into())).collect();
         let mut tables = vec![
-            ("duals".into(), column(|example| &example.dual)),
-            ("lags".into(), column(|example| &example.lag)),
-            ("rests".into(), rests),
+            ("duals".into(), self.column(|own, i| own.examples[i].dual.get())),
+            ("lags".into(), self.column(|own, i| own.examples[i].lag.get())),
+            ("rests".into(), self.column(|own, i| F::from_f32(own.rest(i).into()))),
+            ("objective shares".into(), self.column(|own, i| own.shares[i].objective.get())),
+            ("gap shares".into(), self.column(|own, i| own.shares[i].gap.get())),
+            ("drift".into(), vec![self.drift]),
             ("centre".into(), values(&self.centre)),
+            ("members".into(), self.member_table()),
         ];
         tables.extend(self.mark.tables());
         tables
@@ -245,14 +312,17 @@ impl<F: Float> Update<F> for Sdca<F> {
 
     fn set_tables(&mut self, tables: &Tables<F>) -> bool {
         let n = self.examples.len();
-        let sizes = [("duals", n), ("lags", n), ("rests", n), ("centre", self.centre.len())];
-        let Some([duals, lags, rests, centre]) = find_tables(tables, sizes) else { return false };
-        let Some(mark) = self.mark.restored(tables) else { return false };
-        self.mark = mark;
+        let sizes = [("duals", n), ("lags", n), ("rests", n), ("objective shares", n), ("gap shares", n)];
+        let Some([duals, lags, rests, objectives, gaps]) = find_tables(tables, sizes) else { return false };
+        let Some([drift, centre]) = find_tables(tables, [("drift", 1), ("centre", self.centre.len())]) else { return false };
+        let (Some(members), Some(mark)) = (self.members_in(tables), self.mark.restored(tables)) else { return false };
+        (self.mark, self.drift, self.working, self.recalled) = (mark, drift[0], None, members);
         for (i, example) in self.examples.iter().enumerate() {
             example.dual.set(duals[i]);
             example.lag.set(lags[i]);
-            let rest = (rests[i].to_f64() as u8).clamp(1, LONGEST_REST);
+            self.shares[i].objective.set(objectives[i]);
+            self.shares[i].gap.set(gaps[i]);
+            let rest = (rests[i].to_f64() as u8).clamp(1, 1 << SLACKS.len());
             self.rests[i].store(rest.next_power_of_two(), Ordering::Relaxed);
         }
         set_values(&self.centre, centre);
@@ -269,13 +339,13 @@ impl<F: Float> Update<F> for Sdca<F> {
     const KEEPS_DUALS: bool = true;
 
     fn duals(&self) -> Option<Vec<f64>> {
-        Some(self.examples.iter().map(|example| example.dual.get().to_f64()).collect())
+        Some(self.column(|own, i| own.examples[i].dual.get().to_f64()))
     }
 
     fn mean_duals(&self) -> Option<MeanDuals> {
-        let duals = self.examples.iter().map(|example| (example.dual.get() - example.lag.get()).to_f64()).collect();
-        let lags = |scale: f64| scale * self.examples.iter().map(|example| example.lag.get().to_f64()).sum::<f64>();
-        let intercept_change = if self.intercept_scale > 0.0 { -lags(self.intercept_scale) } else { 0.0 };
+        let duals = self.column(|own, i| (own.examples[i].dual.get() - own.examples[i].lag.get()).to_f64());
+        let lags = || self.column(|own, i| own.examples[i].lag.get().to_f64()).into_iter().sum::<f64>();
+        let intercept_change = if self.intercept_scale > 0.0 { -self.intercept_scale * lags() } else { 0.0 };
         Some(MeanDuals { duals, intercept_change })
     }
 
@@ -312,13 +382,7 @@ impl<F: Float> Update<F> for Sdca<F> {
 
     /// None where a pull makes the problem within an epoch another one than that which is certified.
     fn estimate(&self) -> Option<Estimate> {
-        if self.intercept_scale > 0.0 || !self.centre.is_empty() {
-            return None;
-        }
-        let n = self.shares.len() as f64;
-        let sums: Vec<[f64; 2]> = self.shares.par_chunks(CHUNK).map(sums).collect();
-        let [objective, gap] = [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum::<f64>() / n);
-        Some(Estimate { objective, gap })
+        self.seen.filter(|_| self.intercept_scale == 0.0 && self.centre.is_empty())
     }
 
     fn stored(&self, v: &[f64]) -> Vec<F> {

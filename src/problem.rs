@@ -95,7 +95,8 @@ impl<'a> Problem<'a> {
         Ok(Problem { data, rows, loss, penalty, intercept, classes, targets, squared_norms })
     }
 
-    /// The same, whose steps are taken on copies of some rows in the place of rows 0, 1, ... It has no objective of its own.
+    /// The same, whose [`Problem::rows`] are copies of some, for an update that knows the rest about them itself: targets, norms
+    /// and objective stay those of all.
     pub(crate) fn with_rows<'b>(&'b self, rows: Rows<'b>) -> Problem<'b> {
         let &Problem { data, loss, penalty, intercept, classes, .. } = self;
         let (targets, squared_norms) = (Cow::Borrowed(&*self.targets), Cow::Borrowed(&*self.squared_norms));

@@ -845,7 +845,7 @@ fn one_damaged_slot_leaves_the_other_and_two_are_an_error() {
         assert!(folder.read("whole") == folder.read("resumed"), "{slot}");
     }
     for slot in ["c/slot-0.checkpoint", "c/slot-1.checkpoint"] {
-        folder.write(slot, "UNFCKPT2 and nothing of use");
+        folder.write(slot, "UNFCKPT3 and nothing of use");
     }
     let line = format!("train rows.svm {SLOW} --epochs 9 --model out --checkpoint c --resume");
     folder.refused(&line, 1, &["error: c: holds no whole checkpoint", "wanted"]);

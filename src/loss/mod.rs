@@ -96,7 +96,7 @@ pub struct DualStep {
     /// phi(z) + phi*(-a) + a z >= 0: what the example adds to the duality gap (Fenchel and Young's inequality); near the
     /// optimum to some ten percent.
     pub excess: f64,
-    /// Where a' = a: how far z may move before that is no longer so. 0 where it is not known.
+    /// Where a' = a: how far z may move before that is no longer so; 0, but for rounding, inside of the domain.
     pub slack: f64,
 }
 
@@ -229,6 +229,30 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_score_may_move_by_the_slack_and_no_farther_before_a_step_does() {
+        for loss in ALL {
+            let dual = loss.dual().expect("every loss so far has one");
+            let mut settled = 0;
+            for &y in targets(loss) {
+                for a in [0.0, 1.0, -1.0, 0.3 * y].into_iter().filter(|&a| dual.conjugate(a, y).is_finite()) {
+                    for z in grid(-6.0, 6.0).step_by(9) {
+                        let DualStep { best, slack, .. } = dual.step(a, z, y, 0.5);
+                        if best != a || slack == 0.0 {
+                            continue;
+                        }
+                        settled += 1;
+                        let stays = |z: f64| dual.step(a, z, y, 0.5).best == a;
+                        let (less, more) = (0.999 * slack, 1.001 * slack);
+                        assert!(stays(z - less) && stays(z + less), "{} at z {z}, a {a}, slack {slack}", loss.name());
+                        assert!(!stays(z - more) || !stays(z + more), "{} at z {z}, a {a}, slack {slack}", loss.name());
+                    }
+                }
+            }
+            assert!(settled > 20 || [Logistic.name(), Squared.name()].contains(&loss.name()), "{}: {settled}", loss.name());
         }
     }
 

@@ -40,7 +40,7 @@ impl DualLoss for SquaredHinge {
             best: y * (b + (short - b / 2.0) * (curvature + 0.5).recip()).max(0.0),
             value,
             excess: value + b * (b / 4.0 - short),
-            slack: short.abs(),
+            slack: (short - b / 2.0).abs(),
         }
     }
 }

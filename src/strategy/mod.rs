@@ -91,7 +91,8 @@ pub trait Pass<F: Float, U>: Send + Sync {
 
 /// A strategy with its update and its weights.
 pub trait Strategy<F: Float>: Send + Sync {
-    /// One epoch: every row that does not rest is visited once. Returns how many were, with every worker idle.
+    /// One epoch: every row that does not rest is visited once, and one that joins a working set once more. Returns how many
+    /// visits there were, with every worker idle.
     fn epoch(&mut self, problem: &Problem, team: &Team, step_size: F) -> usize;
 
     /// The weights of the features that occur, in the dataset's own numbering, and the intercept, as they are now.
@@ -175,7 +176,7 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
             team.install(|| order.shuffle(round, |i| update.rest(i)));
             pass.pass(Job { problem, team, order, watch }, update, memory, step_size);
             n_visits += order.n_visits();
-            update.admit(problem);
+            team.install(|| update.admit(problem));
         }
         if let Some((part, rows)) = update.working_set() {
             let problem = &problem.with_rows(rows);
@@ -183,7 +184,9 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
             pass.pass(Job { problem, team, order, watch }, part, memory, step_size);
             n_visits += order.n_visits();
         }
-        team.install(|| update.end_epoch());
+        if !team.cancelled() {
+            team.install(|| update.end_epoch());
+        }
         *epoch += 1;
         n_visits
     }

@@ -23,7 +23,7 @@ use crate::update::Visit;
 /// Neighbouring rows that are visited together.
 const BUCKET_ROWS: usize = 16;
 /// Of copies, which lie near: smaller buckets are fairer, and cost little there.
-const COPIES: usize = 8;
+const COPY_BUCKET_ROWS: usize = 8;
 /// Rows that lie together on the disk and are in memory at the same time.
 pub(super) const WINDOW_ROWS: usize = 4096;
 /// Rows that are parted at a time: whole buckets, and enough to be worth another worker's while.
@@ -71,7 +71,8 @@ impl Order {
 
     /// The same for `n` copies of rows.
     pub fn shuffle_copies(&mut self, n: usize, epoch: u64, rest: impl Fn(usize) -> u8 + Sync) {
-        self.draw(n, epoch, [COPIES, WORD_ROWS], rest);
+        let widths = if self.lie_shuffled { [COPY_BUCKET_ROWS, WORD_ROWS] } else { [1, 1] };
+        self.draw(n, epoch, widths, rest);
     }
 
     fn draw(&mut self, n_rows: usize, epoch: u64, widths: [usize; 2], rest: impl Fn(usize) -> u8 + Sync) {
@@ -107,7 +108,7 @@ impl Order {
         append_stretches(&first.moving, &first.still, rows, &mut random);
     }
 
-    /// Which epoch's order this is.
+    /// Which epoch's order this is, or which round's.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }

@@ -19,7 +19,7 @@ use crate::strategy::State;
 use crate::sync::Float;
 use crate::train::{Best, Observer, Passed, Progress, Snapshot, Stop};
 
-const MAGIC: &[u8; 8] = b"UNFCKPT2";
+const MAGIC: &[u8; 8] = b"UNFCKPT3";
 const SLOTS: [&str; 2] = ["slot-0.checkpoint", "slot-1.checkpoint"];
 /// A checkpoint is written when this many times the last one's cost has passed: at most a twentieth of the time.
 const PATIENCE: f64 = 20.0;

@@ -1,5 +1,5 @@
 //! What does one example change? An [`Update`] is the mathematics of a step, split where workers may part: `decide` only
-//! reads the weights and ends in one number, `apply` adds that number's consequence to the coordinates of the row.
+//! reads the weights (and notes what it saw of its row) and ends in one number, `apply` adds that number's consequence to the coordinates of the row.
 //!
 //! How the steps of many workers are woven together is the business of [`crate::strategy`].
 
@@ -60,7 +60,7 @@ pub trait Update<F: Float>: Send + Sync {
     /// Called before each epoch (the first is 0), every worker idle; parallel on the team.
     fn begin_epoch(&mut self, _epoch: u64, _problem: &Problem, _team: &Team, _memory: &mut dyn Memory<F>) {}
 
-    /// Called after each epoch, every worker idle; parallel on the current rayon pool.
+    /// Called after each epoch that was not cancelled, every worker idle; parallel on the current rayon pool.
     fn end_epoch(&mut self) {}
 
     /// Which pass over all rows an epoch begins with, none if the working set alone is visited. Rests are counted in such passes.
@@ -68,11 +68,13 @@ pub trait Update<F: Float>: Send + Sync {
         Some(epoch)
     }
 
-    /// Called after such a pass, every worker idle: the working set is what will be visited until the next one.
+    /// Called after such a pass, every worker idle: the working set is what will be visited until the next one. Parallel on the
+    /// current rayon pool.
     fn admit(&mut self, _problem: &Problem) {}
 
-    /// Copies of the rows that are likely to move, and an update for them which shares nothing with this one but the weights;
-    /// an epoch visits them after the others, whose rest is 0 meanwhile. None where all rows are visited as they lie.
+    /// Copies of the rows that are likely to move, and an update for them which shares nothing with this one but the weights:
+    /// in this one their rest is 0. An epoch visits them last, and its mean is over these visits, in which all that a pass
+    /// before them has moved are. None where all rows are visited as they lie.
     fn working_set(&self) -> Option<(&Self, Rows<'_>)> {
         None
     }

@@ -185,7 +185,7 @@ impl<F: Float> Sdca<F> {
     #[inline(always)]
     fn rest_for(&self, slack: f64) -> u8 {
         let drift = self.drift.to_f64();
-        let epochs = 1u8 << SLACKS.iter().map(|&n| u8::from(slack >= n * drift)).sum::<u8>();
+        let epochs = 1u8 << SLACKS.iter().map(|&n| u8::from(slack > n * drift)).sum::<u8>();
         if self.working.is_none() { epochs } else { rounds(epochs) }
     }
 
@@ -237,6 +237,8 @@ impl<F: Float> Update<F> for Sdca<F> {
         let (objective, gap) = (others[0] + objective, others[1] + gap);
         let n_moving = live.rests.iter().map(|rest| usize::from(rest.load(Ordering::Relaxed) == 1)).sum::<usize>();
         let mean = gap.max(0.0) / n_moving.max(1) as f64; // not below 0 by rounding
+        // A row inside of its domain that is off by z adds |z| or less to the gap, half of it in the mean; where the loss is
+        // smooth, smoothness/2 z^2, of which a few large ones make the root twice what is typical.
         self.drift = F::from_f64(self.smoothness.map_or(2.0 * mean, |smoothness| (2.0 * mean / smoothness).sqrt() / 2.0));
         if let Some(set) = &mut self.working {
             set.update.drift = self.drift;
@@ -274,8 +276,12 @@ impl<F: Float> Update<F> for Sdca<F> {
         self.shares[i].objective.set(F::from_f64(value + a.to_f64() * score / 2.0));
         self.shares[i].gap.set(F::from_f64(excess));
         let decision = F::from_f64(best) - a;
-        let rest = if decision == F::ZERO { self.rest_for(slack) } else { 1 };
-        self.rests[i].store(rest, Ordering::Relaxed);
+        if decision == F::ZERO {
+            example.lag.set(F::ZERO);
+            self.rests[i].store(self.rest_for(slack), Ordering::Relaxed);
+        } else {
+            self.rests[i].store(1, Ordering::Relaxed);
+        }
         decision
     }
 
@@ -283,7 +289,6 @@ impl<F: Float> Update<F> for Sdca<F> {
     fn apply<W: Weights<F>>(&self, problem: &Problem, Visit { row: i, left }: Visit, w: W, decision: F, step_size: F) {
         let Example { dual, lag, .. } = &self.examples[i];
         if decision == F::ZERO {
-            lag.set(F::ZERO);
             return;
         }
         let change = step_size * decision;
@@ -315,8 +320,11 @@ impl<F: Float> Update<F> for Sdca<F> {
         let sizes = [("duals", n), ("lags", n), ("rests", n), ("objective shares", n), ("gap shares", n)];
         let Some([duals, lags, rests, objectives, gaps]) = find_tables(tables, sizes) else { return false };
         let Some([drift, centre]) = find_tables(tables, [("drift", 1), ("centre", self.centre.len())]) else { return false };
+        if !(F::ZERO..).contains(&drift[0]) {
+            return false;
+        }
         let (Some(members), Some(mark)) = (self.members_in(tables), self.mark.restored(tables)) else { return false };
-        (self.mark, self.drift, self.working, self.recalled) = (mark, drift[0], None, members);
+        (self.mark, self.drift, self.seen, self.working, self.recalled) = (mark, drift[0], None, None, members);
         for (i, example) in self.examples.iter().enumerate() {
             example.dual.set(duals[i]);
             example.lag.set(lags[i]);

@@ -8,10 +8,13 @@
 //! Members are the rows that moved at their last visit, and those with so little slack that they are not left alone for
 //! [`LONG_REST`] epochs. The others are looked at in rounds, every [`ROUND_EPOCHS`] epochs, each by its rest, and join when they
 //! come near. Members that rest long leave when there are too many of them. This is the working set of SVM solvers (Joachims,
-//! Making large-scale SVM learning practical, 1999), here for the memory's sake: every row is still visited as often.
+//! Making large-scale SVM learning practical, 1999), here for the memory's sake: rows are visited about as often as without,
+//! though a rest may last longer by up to its length when a row changes sides.
 //!
 //! That near rows are members matters, for they must be visited in between the others: where rows that stay are visited first
 //! and those that move after them, text-like data take twice the epochs.
+
+use std::collections::HashSet;
 
 use crate::data::{Gathered, MEMORY_BYTES};
 use crate::problem::Problem;
@@ -62,19 +65,20 @@ impl<F: Float> Sdca<F> {
         members.iter().flat_map(|&i| [i >> 16, i & 0xffff]).map(|half| F::from_f64(half.into())).collect()
     }
 
-    /// The members in a state, if they are rows of this problem.
+    /// The members in a state, if they are rows of this problem, each once.
     pub(super) fn members_in(&self, tables: &Tables<F>) -> Option<Vec<u32>> {
         let (_, halves) = tables.iter().find(|table| table.0 == "members")?;
         let (pairs, odd) = halves.as_chunks::<2>();
         let members = pairs.iter().map(|half| half[0].to_f64() * 65536.0 + half[1].to_f64());
         let known = |member: &f64| (0.0..self.examples.len() as f64).contains(member);
         let members: Vec<u32> = members.filter(known).map(|member| member as u32).collect();
-        (odd.is_empty() && members.len() == pairs.len()).then_some(members)
+        let different: HashSet<u32> = members.iter().copied().collect();
+        (odd.is_empty() && different.len() == pairs.len()).then_some(members)
     }
 
     /// Sets up the working set of a state.
     pub(super) fn recall(&mut self, problem: &Problem) {
-        if !self.recalled.is_empty() {
+        if !self.recalled.is_empty() && !problem.data().is_streamed() {
             let members = std::mem::take(&mut self.recalled);
             self.found(problem, members);
         }
@@ -96,7 +100,7 @@ impl<F: Float> Sdca<F> {
         }
         let n_near = self.rests.iter().map(|rest| usize::from(rest.load(Ordering::Relaxed) < LONG_REST)).sum::<usize>();
         let bytes = data.n_nonzeros() * problem.rows().bytes_a_nonzero() / self.rests.len() * n_near;
-        if ROWS_A_MEMBER * n_near > self.rests.len() || bytes > MEMORY_BYTES {
+        if n_near == 0 || ROWS_A_MEMBER * n_near > self.rests.len() || bytes > MEMORY_BYTES {
             return;
         }
         let mut members = Vec::with_capacity(n_near);
@@ -152,36 +156,51 @@ impl<F: Float> Sdca<F> {
         }
     }
 
-    /// After a round: those who have come near join. If too many members rest long, they leave.
+    /// Takes back what was lent.
+    fn take_back_all(&mut self, set: &WorkingSet<F>) {
+        for (k, i) in set.members.iter().map(|&i| i as usize).enumerate() {
+            let (Example { dual, lag, .. }, Share { objective, gap }) = (&set.update.examples[k], &set.update.shares[k]);
+            self.examples[i].dual.set(dual.get());
+            self.examples[i].lag.set(lag.get());
+            self.shares[i].objective.set(objective.get());
+            self.shares[i].gap.set(gap.get());
+            self.rests[i].store(set.update.rest(k), Ordering::Relaxed);
+            self.mark.note(i, dual.get());
+        }
+        self.mark.forget();
+    }
+
+    /// After a round: those who have come near join. If too many members rest long, they leave; if there are far more members
+    /// than pay, there is no working set any more.
     pub(super) fn admit_awake(&mut self, problem: &Problem) {
         let Some(mut set) = self.working.take() else { return };
-        let awake = (0..self.rests.len()).filter(|&i| self.rest(i) == 1).map(|i| i as u32);
-        let mut awake: Vec<u32> = awake.collect();
+        let n = self.rests.len();
+        let mut awake: Vec<u32> = (0..n).filter(|&i| self.rest(i) == 1).map(|i| i as u32).collect();
+        let n_members = set.members.len() + awake.len();
         let n_idle = set.update.rests.iter().map(|rest| usize::from(rest.load(Ordering::Relaxed) >= LONG_REST)).sum::<usize>();
-        if 3 * n_idle > 2 * set.members.len() {
-            for (k, i) in set.members.iter().map(|&i| i as usize).enumerate() {
-                let (Example { dual, lag, .. }, Share { objective, gap }) = (&set.update.examples[k], &set.update.shares[k]);
-                self.examples[i].dual.set(dual.get());
-                self.examples[i].lag.set(lag.get());
-                self.shares[i].objective.set(objective.get());
-                self.shares[i].gap.set(gap.get());
-                let rest = set.update.rest(k);
-                self.rests[i].store(if rest < LONG_REST { rest } else { rounds(rest) }, Ordering::Relaxed);
+        if ROWS_A_MEMBER * n_members > 2 * n {
+            for rest in self.rests.iter().filter(|rest| rest.load(Ordering::Relaxed) > 1) {
+                rest.store(rest.load(Ordering::Relaxed) * ROUND_EPOCHS, Ordering::Relaxed);
+            }
+            self.take_back_all(&set);
+        } else if 3 * n_idle > 2 * set.members.len() && n_idle < n_members {
+            self.take_back_all(&set);
+            for i in set.members {
+                let rest = self.rest(i as usize);
                 if rest < LONG_REST {
-                    awake.push(i as u32);
+                    awake.push(i);
                 } else {
-                    self.mark.note(i, dual.get());
+                    self.rests[i as usize].store(rounds(rest), Ordering::Relaxed);
                 }
             }
             awake.sort_unstable(); // neighbours are about as long
-            self.mark.forget();
             self.found(problem, awake);
-            return;
+        } else {
+            self.lend(&mut set.update, &awake);
+            set.copies.append(problem.rows(), &awake);
+            set.members.extend(awake);
+            set.others = self.sums();
+            self.working = Some(set);
         }
-        self.lend(&mut set.update, &awake);
-        set.copies.append(problem.rows(), &awake);
-        set.members.extend(awake);
-        set.others = self.sums();
-        self.working = Some(set);
     }
 }

@@ -193,6 +193,10 @@ pub fn train<F: Float>(
     let run = || {
         let Plan { mut step_size, so_far: mut progress, mut best } = plan;
         let mut alarm = Alarm::new(problem.objective_at_zero(), strategy.keeps_duals());
+        if strategy.keeps_duals() && problem.penalty().l2 == 0.0 {
+            // The pull that stands for l2 leads w on whatever the steps: P and D may swing, and shorter steps do not help.
+            alarm.disarm();
+        }
         if let Some(best) = &mut best {
             best.test = test.map(|rows| rows.metrics(&best.weights, best.intercept));
         }

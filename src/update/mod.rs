@@ -6,6 +6,7 @@
 mod adagrad;
 mod correction;
 mod leap;
+mod rest;
 mod saga;
 mod sdca;
 mod sgd;

@@ -19,13 +19,8 @@
 //! every few epochs u is computed anew from a, and what is certified follows from dual variables alone, so that losses
 //! never survive into the answer.
 //!
-//! **Rest.** Most rows of a classification task end at a bound (a_i = 0, far on the right side) and a visit changes nothing.
-//! How long such a row may be left alone depends on its slack, how far its score is from where a visit would move it, and on
-//! the drift, how far scores move in an epoch: that is what the rows that do move are off at each visit, and their shares of
-//! the gap tell it. A row is visited in every 2^k-th epoch only, at most every 64th, where its slack is [`SLACKS`] of the drift;
-//! the first visit that moves it wakes it up. This is the shrinking of LIBLINEAR, which has such a threshold too, without
-//! its end game: no row is ever given up, so nothing has to be taken back. Those that do not rest become few, and are soon
-//! copied together: [`crate::update::working_set`].
+//! **Rest.** Rows that a visit does not change, which most end as, are left alone for a while: [`crate::update::rest`]. Those that
+//! do not rest become few, and are soon copied together: [`crate::update::working_set`].
 //!
 //! **Leaps.** From time to time a leaps along the way that the last epochs have gone: [`crate::update::leap`].
 //!
@@ -65,6 +60,7 @@ use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
 use crate::threads::Team;
 use crate::update::leap::Mark;
+use crate::update::rest::{self, Share, sums};
 use crate::update::working_set::{WorkingSet, rounds};
 use crate::update::{Estimate, MeanDuals, Tables, Update, Visit, find_tables};
 use crate::weights::{Memory, Weights};
@@ -74,15 +70,8 @@ const INTERCEPT_PULL: f64 = 100.0;
 /// k of the weights without l2, in units of mean |x_i|^2 / n: the strength at which a row's dual variable is about 1.
 const WEIGHTS_PULL: f64 = 1.0;
 
-/// Sums that run side by side, so that one addition need not wait for the last.
-const LANES: usize = 8;
-/// Rows in one piece of a sum: borders that do not depend on the number of workers. Features in a piece of a vector, at least.
+/// Features in a piece of a vector, at least.
 const CHUNK: usize = 1 << 17;
-
-/// A row rests 2, 4, .. 64 epochs from where its score may go so many drifts before a visit would move it.
-const SLACKS: [f64; 6] = [0.5, 1.0, 1.5, 2.5, 4.0, 6.0];
-/// How far a score is taken to move in the first epoch: it starts at 0, and ends about where a margin is.
-const FIRST_DRIFT: f64 = 1.0;
 
 /// All that a visit wants to know of its row besides the features: one cache line, where single tables would be four.
 #[repr(align(16))]
@@ -94,13 +83,6 @@ pub(super) struct Example<F: Float> {
     pub dual: F::Cell,
     /// a_i less its mean over the epoch. A row that rests has not moved at its last visit: 0.
     pub lag: F::Cell,
-}
-
-/// What a row adds to n P(w) and to n (P(w) - D(a)), as its last visit saw it. (Of an l1 penalty only half is in it: the penalty
-/// is taken for (v·w)/2, v = (1/n) sum_i a_i x_i.)
-pub(super) struct Share<F: Float> {
-    pub objective: F::Cell,
-    pub gap: F::Cell,
 }
 
 /// Exact steps on one dual variable at a time.
@@ -168,7 +150,7 @@ impl<F: Float> Sdca<F> {
             threshold: F::from_f64(l1 / strength),
             centre: zeros::<F>(if l2 > 0.0 { 0 } else { problem.n_features() }),
             intercept_scale: if problem.has_intercept() { scale / INTERCEPT_PULL } else { 0.0 },
-            drift: F::from_f64(FIRST_DRIFT),
+            drift: F::from_f64(rest::FIRST_DRIFT),
             seen: None,
             working: None,
             recalled: Vec::new(),
@@ -181,31 +163,12 @@ impl<F: Float> Sdca<F> {
         soft(u_j, self.threshold)
     }
 
-    /// The rest of a row that a visit has not moved, by how far its score may go before one would.
+    /// The rest of a row that a visit has not moved.
     #[inline(always)]
     fn rest_for(&self, slack: f64) -> u8 {
-        let drift = self.drift.to_f64();
-        let epochs = 1u8 << SLACKS.iter().map(|&n| u8::from(slack > n * drift)).sum::<u8>();
+        let epochs = rest::epochs(slack, self.drift.to_f64());
         if self.working.is_none() { epochs } else { rounds(epochs) }
     }
-
-    /// Of the objective's shares, and of the gap's.
-    pub(super) fn sums(&self) -> [f64; 2] {
-        let sums: Vec<[f64; 2]> = self.shares.par_chunks(CHUNK).map(sums).collect();
-        [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum())
-    }
-}
-
-/// Of the objective's shares, and of the gap's.
-fn sums<F: Float>(shares: &[Share<F>]) -> [f64; 2] {
-    let mut sums = [[0.0; 2]; LANES];
-    for shares in shares.chunks(LANES) {
-        for (sum, share) in sums.iter_mut().zip(shares) {
-            sum[0] += share.objective.get().to_f64();
-            sum[1] += share.gap.get().to_f64();
-        }
-    }
-    [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum())
 }
 
 impl<F: Float> Update<F> for Sdca<F> {
@@ -232,14 +195,11 @@ impl<F: Float> Update<F> for Sdca<F> {
 
     fn end_epoch(&mut self) {
         let (live, others) = self.working.as_ref().map_or((&*self, [0.0; 2]), |set| (&set.update, set.others));
-        let [objective, gap] = live.sums();
+        let [objective, gap] = sums(&live.shares);
         let n = self.examples.len() as f64;
         let (objective, gap) = (others[0] + objective, others[1] + gap);
         let n_moving = live.rests.iter().map(|rest| usize::from(rest.load(Ordering::Relaxed) == 1)).sum::<usize>();
-        let mean = gap.max(0.0) / n_moving.max(1) as f64; // not below 0 by rounding
-        // A row inside of its domain that is off by z adds |z| or less to the gap, half of it in the mean; where the loss is
-        // smooth, smoothness/2 z^2, of which a few large ones make the root twice what is typical.
-        self.drift = F::from_f64(self.smoothness.map_or(2.0 * mean, |smoothness| (2.0 * mean / smoothness).sqrt() / 2.0));
+        self.drift = F::from_f64(rest::drift(gap, n_moving, self.smoothness));
         if let Some(set) = &mut self.working {
             set.update.drift = self.drift;
         }
@@ -330,7 +290,7 @@ impl<F: Float> Update<F> for Sdca<F> {
             example.lag.set(lags[i]);
             self.shares[i].objective.set(objectives[i]);
             self.shares[i].gap.set(gaps[i]);
-            let rest = (rests[i].to_f64() as u8).clamp(1, 1 << SLACKS.len());
+            let rest = (rests[i].to_f64() as u8).clamp(1, rest::LONGEST);
             self.rests[i].store(rest.next_power_of_two(), Ordering::Relaxed);
         }
         set_values(&self.centre, centre);

@@ -20,7 +20,8 @@ use crate::data::{Gathered, MEMORY_BYTES};
 use crate::problem::Problem;
 use crate::sync::{AtomicU8, Cell, Float, Ordering};
 use crate::update::leap::Mark;
-use crate::update::sdca::{Example, Sdca, Share};
+use crate::update::rest::{Share, sums};
+use crate::update::sdca::{Example, Sdca};
 use crate::update::{Tables, Update};
 
 /// In every so-manyth epoch a pass over the other rows is made.
@@ -138,7 +139,7 @@ impl<F: Float> Sdca<F> {
         };
         self.lend(&mut update, &members);
         let copies = Gathered::new(problem.rows(), &members);
-        self.working = Some(Box::new(WorkingSet { members, copies, update, others: self.sums() }));
+        self.working = Some(Box::new(WorkingSet { members, copies, update, others: sums(&self.shares) }));
     }
 
     /// Copies what is known of rows into a working set's update; their shares and rests are there from now on.
@@ -199,7 +200,7 @@ impl<F: Float> Sdca<F> {
             self.lend(&mut set.update, &awake);
             set.copies.append(problem.rows(), &awake);
             set.members.extend(awake);
-            set.others = self.sums();
+            set.others = sums(&self.shares);
             self.working = Some(set);
         }
     }

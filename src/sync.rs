@@ -72,6 +72,10 @@ pub trait Cell<F>: Send + Sync {
     fn new(value: F) -> Self;
     /// Reads.
     fn get(&self) -> F;
+    /// Reads a cell that nobody else can reach: an ordinary load, of which a compiler makes many at once.
+    fn sole(&mut self) -> F {
+        self.get()
+    }
     /// Writes.
     fn set(&self, value: F);
     /// Adds by compare-and-swap: no addition is ever lost.
@@ -121,6 +125,11 @@ macro_rules! float {
             fn get(&self) -> $float {
                 self.load(Ordering::Relaxed)
             }
+            #[cfg(not(loom))]
+            #[inline(always)]
+            fn sole(&mut self) -> $float {
+                *self.get_mut()
+            }
             #[inline(always)]
             fn set(&self, value: $float) {
                 self.store(value, Ordering::Relaxed)
@@ -138,6 +147,15 @@ macro_rules! float {
 }
 float!(f32, AtomicF32, "f32");
 float!(f64, AtomicF64, "f64");
+
+/// The same of a byte as [`Cell::sole`] of a float.
+#[inline(always)]
+pub fn sole(byte: &mut AtomicU8) -> u8 {
+    #[cfg(not(loom))]
+    return *byte.get_mut();
+    #[cfg(loom)]
+    byte.load(Ordering::Relaxed)
+}
 
 /// `n` cells that hold 0.
 pub fn zeros<F: Float>(n: usize) -> Vec<F::Cell> {

@@ -56,7 +56,7 @@ pub struct Climb<F> {
     gain: f64,
     secured: f64,
     /// Row and change of each.
-    steps: Vec<(usize, F)>,
+    steps: Vec<(u32, F)>,
     /// How many of them came before the last merge of a part.
     n_secured: usize,
 }
@@ -83,7 +83,7 @@ impl<F: Float> Climb<F> {
         if U::KEEPS_DUALS && decision != F::ZERO {
             let change = step_size * decision;
             self.gain += update.gain(visit.row, change);
-            self.steps.push((visit.row, change));
+            self.steps.push((visit.row as u32, change));
         }
     }
 
@@ -120,7 +120,7 @@ impl<F: Float> Climb<F> {
 }
 
 /// Takes it from the dual variables, and from the weights of the features that were not merged.
-fn take_back<F, U, W>(steps: &mut [(usize, F)], job: Job<'_>, update: &U, w: W, scale: F, merged: Range<usize>)
+fn take_back<F, U, W>(steps: &mut [(u32, F)], job: Job<'_>, update: &U, w: W, scale: F, merged: Range<usize>)
 where
     F: Float,
     U: Update<F>,
@@ -128,7 +128,7 @@ where
 {
     if scale < F::ONE {
         for (i, change) in steps {
-            update.take_back(job.problem, *i, w, *change, F::ONE - scale, merged.clone());
+            update.take_back(job.problem, *i as usize, w, *change, F::ONE - scale, merged.clone());
             // Exactly what is left, not `scale` times it: with an ulp more, taking that back as well would leave a_i's domain.
             *change = *change - (F::ONE - scale) * *change;
         }

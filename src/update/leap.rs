@@ -25,7 +25,7 @@ use rayon::prelude::*;
 
 use crate::penalty::soft;
 use crate::problem::Problem;
-use crate::sync::{Cell, Float, Ordering};
+use crate::sync::{Cell, Float};
 use crate::threads::Team;
 use crate::update::sdca::{Example, Sdca};
 use crate::update::{Tables, find_tables};
@@ -191,7 +191,7 @@ impl<F: Float> Sdca<F> {
             let example = &live[k];
             example.dual.set(example.after(LENGTHS[best], change));
             example.lag.set(F::ZERO); // the mean of an epoch that had another a_i
-            rests[k].store(1, Ordering::Relaxed);
+            rests.set(k, 1);
         }
         let t = F::from_f64(LENGTHS[best]);
         now.par_iter_mut().zip(&*way).with_min_len(CHUNK).for_each(|(u_j, &way_j)| *u_j += t * way_j);

@@ -11,7 +11,8 @@
 
 use rayon::prelude::*;
 
-use crate::sync::{Cell, Float};
+use crate::data::prefetch;
+use crate::sync::{AtomicU8, Cell, Float, Ordering, sole};
 
 /// A row rests 2, 4, .. 64 epochs from where its score may go so many drifts before a visit would move it.
 const SLACKS: [f64; 6] = [0.5, 1.0, 1.5, 2.5, 4.0, 6.0];
@@ -21,6 +22,8 @@ pub(super) const LONGEST: u8 = 1 << SLACKS.len();
 pub(super) const FIRST_DRIFT: f64 = 1.0;
 /// Sums that run side by side, so that one addition need not wait for the last.
 const LANES: usize = 8;
+/// Rows that are looked at together.
+const WORD_ROWS: usize = 64;
 /// Rows in one piece of a sum: borders that do not depend on the number of workers.
 const CHUNK: usize = 1 << 17;
 
@@ -48,19 +51,75 @@ pub(super) struct Share<F: Float> {
 }
 
 /// What all of them add to either; parallel on the current rayon pool.
-pub(super) fn sums<F: Float>(shares: &[Share<F>]) -> [f64; 2] {
-    let piece = |shares: &[Share<F>]| {
+pub(super) fn sums<F: Float>(shares: &mut [Share<F>]) -> [f64; 2] {
+    let piece = |shares: &mut [Share<F>]| {
         let mut sums = [[0.0; 2]; LANES];
-        for shares in shares.chunks(LANES) {
+        let add = |sums: &mut [[f64; 2]], shares: &mut [Share<F>]| {
             for (sum, share) in sums.iter_mut().zip(shares) {
-                sum[0] += share.objective.get().to_f64();
-                sum[1] += share.gap.get().to_f64();
+                sum[0] += share.objective.sole().to_f64();
+                sum[1] += share.gap.sole().to_f64();
             }
-        }
+        };
+        let (eights, others) = shares.as_chunks_mut::<LANES>();
+        eights.iter_mut().for_each(|eight| add(&mut sums, eight));
+        add(&mut sums, others);
         [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum())
     };
-    let sums: Vec<[f64; 2]> = shares.par_chunks(CHUNK).map(piece).collect();
+    let sums: Vec<[f64; 2]> = shares.par_chunks_mut(CHUNK).map(piece).collect();
     [0, 1].map(|k| sums.iter().map(|sum| sum[k]).sum())
+}
+
+/// Row i is visited in every so-manyth pass over all rows: a power of 2, or 0 for one that is in the working set.
+#[derive(Default)]
+pub(super) struct Rests(Vec<AtomicU8>);
+
+impl Rests {
+    /// Of so many rows, none of which rests.
+    pub fn new(n_rows: usize) -> Self {
+        Self((0..n_rows).map(|_| AtomicU8::new(1)).collect())
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline(always)]
+    pub fn get(&self, i: usize) -> u8 {
+        self.0[i].load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub fn set(&self, i: usize, rest: u8) {
+        self.0[i].store(rest, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub fn prefetch(&self, i: usize) {
+        prefetch(&self.0, i);
+    }
+
+    pub fn push(&mut self, rest: u8) {
+        self.0.push(AtomicU8::new(rest));
+    }
+
+    /// Of how many rows this is so.
+    pub fn count(&mut self, is_so: impl Fn(u8) -> bool) -> usize {
+        // A byte counts to 255, and many of them at once.
+        let piece = |rests: &mut [AtomicU8]| rests.iter_mut().map(|rest| u8::from(is_so(sole(rest)))).sum::<u8>();
+        self.0.chunks_mut(255).map(|rests| usize::from(piece(rests))).sum()
+    }
+
+    /// The rows of which this is so; fast where it is so of few.
+    pub fn rows_where(&mut self, is_so: impl Fn(u8) -> bool) -> Vec<u32> {
+        let mut rows = Vec::new();
+        for (k, rests) in self.0.chunks_mut(WORD_ROWS).enumerate() {
+            if rests.iter_mut().fold(false, |any, rest| any | is_so(sole(rest))) {
+                let so = (0..rests.len()).filter(|&i| is_so(sole(&mut rests[i])));
+                rows.extend(so.map(|i| (k * WORD_ROWS + i) as u32));
+            }
+        }
+        rows
+    }
 }
 
 #[cfg(test)]
@@ -87,8 +146,19 @@ mod tests {
     fn shares_of_many_rows_are_summed_whole() {
         let share =
             |i: usize| Share::<f32> { objective: <f32 as Float>::Cell::new(1.0), gap: <f32 as Float>::Cell::new(i as f32) };
-        let shares: Vec<_> = (0..CHUNK + 11).map(share).collect();
+        let mut shares: Vec<_> = (0..CHUNK + 11).map(share).collect();
         let n = shares.len() as f64;
-        assert_eq!(sums(&shares), [n, n * (n - 1.0) / 2.0]);
+        assert_eq!(sums(&mut shares), [n, n * (n - 1.0) / 2.0]);
+    }
+    #[test]
+    fn rows_are_found_and_counted_by_their_rest() {
+        let mut rests = Rests::new(0);
+        let rest = |i: usize| [1, 2, 64, 0][i * 7 % 13 % 4];
+        for n in 0..1000 {
+            let so: Vec<u32> = (0..n).filter(|&i| rest(i) > 1).map(|i| i as u32).collect();
+            assert_eq!((rests.count(|rest| rest > 1), rests.rows_where(|rest| rest > 1)), (so.len(), so));
+            rests.push(rest(n));
+        }
+        assert_eq!(Rests::new(100_000).count(|rest| rest == 1), 100_000);
     }
 }

@@ -57,10 +57,10 @@ use crate::error::{Error, Result};
 use crate::loss::{DualStep, Stepper};
 use crate::penalty::{Penalty, soft};
 use crate::problem::Problem;
-use crate::sync::{AtomicU8, Cell, Float, Ordering, set_values, values, zeros};
+use crate::sync::{Cell, Float, set_values, values, zeros};
 use crate::threads::Team;
 use crate::update::leap::Mark;
-use crate::update::rest::{self, Share, sums};
+use crate::update::rest::{self, Rests, Share, sums};
 use crate::update::working_set::{WorkingSet, rounds};
 use crate::update::{Estimate, MeanDuals, Tables, Update, Visit, find_tables};
 use crate::weights::{Memory, Weights};
@@ -93,8 +93,7 @@ pub struct Sdca<F: Float> {
     pub(super) examples: Vec<Example<F>>,
     /// Apart from them, as all are summed after every epoch.
     pub(super) shares: Vec<Share<F>>,
-    /// Row i is visited in every `rests[i]`-th pass over all rows: a power of 2, or 0 for one that is in the working set.
-    pub(super) rests: Vec<AtomicU8>,
+    pub(super) rests: Rests,
     /// 1 / (l2 n), or 1 / (k n).
     pub(super) scale: f64,
     /// l2, or k.
@@ -144,7 +143,7 @@ impl<F: Float> Sdca<F> {
             smoothness: problem.loss().smoothness(),
             examples: problem.targets().iter().zip(problem.squared_norms()).map(example).collect(),
             shares: (0..problem.n_rows()).map(|_| Share { objective: zero(), gap: zero() }).collect(),
-            rests: (0..problem.n_rows()).map(|_| AtomicU8::new(1)).collect(),
+            rests: Rests::new(problem.n_rows()),
             scale,
             strength,
             threshold: F::from_f64(l1 / strength),
@@ -194,11 +193,14 @@ impl<F: Float> Update<F> for Sdca<F> {
     }
 
     fn end_epoch(&mut self) {
-        let (live, others) = self.working.as_ref().map_or((&*self, [0.0; 2]), |set| (&set.update, set.others));
-        let [objective, gap] = sums(&live.shares);
+        let (shares, rests, others) = match &mut self.working {
+            Some(set) => (&mut set.update.shares, &mut set.update.rests, set.others),
+            None => (&mut self.shares, &mut self.rests, [0.0; 2]),
+        };
+        let [objective, gap] = sums(shares);
         let n = self.examples.len() as f64;
         let (objective, gap) = (others[0] + objective, others[1] + gap);
-        let n_moving = live.rests.iter().map(|rest| usize::from(rest.load(Ordering::Relaxed) == 1)).sum::<usize>();
+        let n_moving = rests.count(|rest| rest == 1);
         self.drift = F::from_f64(rest::drift(gap, n_moving, self.smoothness));
         if let Some(set) = &mut self.working {
             set.update.drift = self.drift;
@@ -220,7 +222,7 @@ impl<F: Float> Update<F> for Sdca<F> {
 
     #[inline(always)]
     fn rest(&self, i: usize) -> u8 {
-        self.rests[i].load(Ordering::Relaxed)
+        self.rests.get(i)
     }
 
     #[inline(always)]
@@ -238,9 +240,9 @@ impl<F: Float> Update<F> for Sdca<F> {
         let decision = F::from_f64(best) - a;
         if decision == F::ZERO {
             example.lag.set(F::ZERO);
-            self.rests[i].store(self.rest_for(slack), Ordering::Relaxed);
+            self.rests.set(i, self.rest_for(slack));
         } else {
-            self.rests[i].store(1, Ordering::Relaxed);
+            self.rests.set(i, 1);
         }
         decision
     }
@@ -291,7 +293,7 @@ impl<F: Float> Update<F> for Sdca<F> {
             self.shares[i].objective.set(objectives[i]);
             self.shares[i].gap.set(gaps[i]);
             let rest = (rests[i].to_f64() as u8).clamp(1, rest::LONGEST);
-            self.rests[i].store(rest.next_power_of_two(), Ordering::Relaxed);
+            self.rests.set(i, rest.next_power_of_two());
         }
         set_values(&self.centre, centre);
         true
@@ -301,7 +303,7 @@ impl<F: Float> Update<F> for Sdca<F> {
     fn prefetch(&self, i: usize) {
         prefetch(&self.examples, i);
         prefetch(&self.shares, i);
-        prefetch(&self.rests, i);
+        self.rests.prefetch(i);
     }
 
     const KEEPS_DUALS: bool = true;

@@ -18,9 +18,9 @@ use std::collections::HashSet;
 
 use crate::data::{Gathered, MEMORY_BYTES};
 use crate::problem::Problem;
-use crate::sync::{AtomicU8, Cell, Float, Ordering};
+use crate::sync::{Cell, Float};
 use crate::update::leap::Mark;
-use crate::update::rest::{Share, sums};
+use crate::update::rest::{Rests, Share, sums};
 use crate::update::sdca::{Example, Sdca};
 use crate::update::{Tables, Update};
 
@@ -99,18 +99,16 @@ impl<F: Float> Sdca<F> {
         if self.working.is_some() || epoch == 0 || data.is_streamed() || data.n_nonzeros() < FEWEST_NONZEROS {
             return;
         }
-        let n_near = self.rests.iter().map(|rest| usize::from(rest.load(Ordering::Relaxed) < LONG_REST)).sum::<usize>();
+        let n_near = self.rests.count(|rest| rest < LONG_REST);
         let bytes = data.n_nonzeros() * problem.rows().bytes_a_nonzero() / self.rests.len() * n_near;
         if n_near == 0 || ROWS_A_MEMBER * n_near > self.rests.len() || bytes > MEMORY_BYTES {
             return;
         }
-        let mut members = Vec::with_capacity(n_near);
-        for (i, rest) in self.rests.iter().enumerate() {
-            let epochs = rest.load(Ordering::Relaxed);
-            if epochs < LONG_REST {
-                members.push(i as u32);
-            } else {
-                rest.store(rounds(epochs), Ordering::Relaxed);
+        let members = self.rests.rows_where(|rest| rest < LONG_REST);
+        for i in 0..self.rests.len() {
+            let epochs = self.rests.get(i);
+            if epochs >= LONG_REST {
+                self.rests.set(i, rounds(epochs));
             }
             self.mark.note(i, self.examples[i].dual.get());
         }
@@ -125,7 +123,7 @@ impl<F: Float> Sdca<F> {
             smoothness: self.smoothness,
             examples: Vec::with_capacity(members.len()),
             shares: Vec::with_capacity(members.len()),
-            rests: Vec::with_capacity(members.len()),
+            rests: Rests::default(),
             scale: self.scale,
             strength: self.strength,
             threshold: self.threshold,
@@ -139,7 +137,8 @@ impl<F: Float> Sdca<F> {
         };
         self.lend(&mut update, &members);
         let copies = Gathered::new(problem.rows(), &members);
-        self.working = Some(Box::new(WorkingSet { members, copies, update, others: sums(&self.shares) }));
+        let others = sums(&mut self.shares);
+        self.working = Some(Box::new(WorkingSet { members, copies, update, others }));
     }
 
     /// Copies what is known of rows into a working set's update; their shares and rests are there from now on.
@@ -150,10 +149,10 @@ impl<F: Float> Sdca<F> {
             let (dual, lag) = (copy(dual), copy(lag));
             update.examples.push(Example { target: *target, squared_norm: *squared_norm, dual, lag });
             update.shares.push(Share { objective: copy(objective), gap: copy(gap) });
-            update.rests.push(AtomicU8::new(self.rest(i)));
+            update.rests.push(self.rest(i));
             objective.set(F::ZERO);
             gap.set(F::ZERO);
-            self.rests[i].store(0, Ordering::Relaxed);
+            self.rests.set(i, 0);
         }
     }
 
@@ -165,7 +164,7 @@ impl<F: Float> Sdca<F> {
             self.examples[i].lag.set(lag.get());
             self.shares[i].objective.set(objective.get());
             self.shares[i].gap.set(gap.get());
-            self.rests[i].store(set.update.rest(k), Ordering::Relaxed);
+            self.rests.set(i, set.update.rest(k));
             self.mark.note(i, dual.get());
         }
         self.mark.forget();
@@ -176,12 +175,12 @@ impl<F: Float> Sdca<F> {
     pub(super) fn admit_awake(&mut self, problem: &Problem) {
         let Some(mut set) = self.working.take() else { return };
         let n = self.rests.len();
-        let mut awake: Vec<u32> = (0..n).filter(|&i| self.rest(i) == 1).map(|i| i as u32).collect();
+        let mut awake = self.rests.rows_where(|rest| rest == 1);
         let n_members = set.members.len() + awake.len();
-        let n_idle = set.update.rests.iter().map(|rest| usize::from(rest.load(Ordering::Relaxed) >= LONG_REST)).sum::<usize>();
+        let n_idle = set.update.rests.count(|rest| rest >= LONG_REST);
         if ROWS_A_MEMBER * n_members > 2 * n {
-            for rest in self.rests.iter().filter(|rest| rest.load(Ordering::Relaxed) > 1) {
-                rest.store(rest.load(Ordering::Relaxed) * ROUND_EPOCHS, Ordering::Relaxed);
+            for i in (0..n).filter(|&i| self.rest(i) > 1) {
+                self.rests.set(i, self.rest(i) * ROUND_EPOCHS);
             }
             self.take_back_all(&set);
         } else if 3 * n_idle > 2 * set.members.len() && n_idle < n_members {
@@ -191,7 +190,7 @@ impl<F: Float> Sdca<F> {
                 if rest < LONG_REST {
                     awake.push(i);
                 } else {
-                    self.rests[i as usize].store(rounds(rest), Ordering::Relaxed);
+                    self.rests.set(i as usize, rounds(rest));
                 }
             }
             awake.sort_unstable(); // neighbours are about as long
@@ -200,7 +199,7 @@ impl<F: Float> Sdca<F> {
             self.lend(&mut set.update, &awake);
             set.copies.append(problem.rows(), &awake);
             set.members.extend(awake);
-            set.others = sums(&self.shares);
+            set.others = sums(&mut self.shares);
             self.working = Some(set);
         }
     }

@@ -15,7 +15,8 @@ use std::cell::Cell as Private;
 
 use crossbeam::utils::CachePadded;
 
-use crate::sync::{Cell, Float, Mutex, MutexGuard, set_values, zeros};
+use crate::data::{Row, prefetch};
+use crate::sync::{Cell, Float, Mutex, MutexGuard, set_values, values, zeros};
 use crate::weights::shared::publish;
 use crate::weights::{Memory, Weights};
 
@@ -42,6 +43,7 @@ pub struct Replicated<F: Float> {
     /// As long as the head, so that who is alone has one slice to work on; the hot weights in it are not up to date.
     warm: Mutex<Common<F>>,
     n_hot: usize,
+    /// Room for all weights, of which the head's are not up to date.
     tail: Vec<F::Cell>,
     intercept: CachePadded<F::Cell>,
 }
@@ -67,12 +69,12 @@ pub struct Meeting {
 impl<F: Float> Replicated<F> {
     /// Sets how many of the weights are hot, and how many are the head. Called while no worker runs.
     pub fn set_head(&mut self, n_hot: usize, n_head: usize) {
-        let (weights, _) = self.load();
-        let (head, tail) = weights.split_at(n_head);
-        owned(&mut self.hot).weights = head[..n_hot].to_vec();
-        owned(&mut self.warm).weights = head.to_vec();
+        let (hot, warm) = (owned(&mut self.hot), owned(&mut self.warm));
+        set_values(&self.tail[..warm.weights.len()], &warm.weights);
+        set_values(&self.tail[..hot.weights.len()], &hot.weights);
+        hot.weights = values(&self.tail[..n_hot]);
+        warm.weights = values(&self.tail[..n_head]);
         self.n_hot = n_hot;
-        self.tail = tail.iter().map(|&w_j| F::Cell::new(w_j)).collect();
     }
 
     /// Brings a replica up to the shared head, whatever it was.
@@ -188,7 +190,7 @@ impl<F: Float> Memory<F> for Replicated<F> {
         let (hot, warm) = (lock(&self.hot), lock(&self.warm));
         weights.clone_from(&warm.weights);
         weights[..self.n_hot].copy_from_slice(&hot.weights);
-        weights.extend(self.tail.iter().map(Cell::get));
+        weights.extend(self.tail[warm.weights.len()..].iter().map(Cell::get));
     }
     fn intercept(&self) -> F {
         self.intercept.get()
@@ -198,7 +200,7 @@ impl<F: Float> Memory<F> for Replicated<F> {
         let (first, rest) = weights.split_at(warm.weights.len());
         warm.weights.copy_from_slice(first);
         owned(&mut self.hot).weights.copy_from_slice(&first[..self.n_hot]);
-        set_values(&self.tail, rest);
+        set_values(&self.tail[first.len()..], rest);
         self.intercept.set(intercept);
     }
 }
@@ -208,6 +210,17 @@ pub struct ReplicaView<'a, F: Float> {
     head: &'a [Private<F>],
     tail: &'a [F::Cell],
     intercept: &'a Private<F>,
+}
+
+impl<F: Float> ReplicaView<'_, F> {
+    /// Asks for a row's weights of the tail: another core may have written them last, and their way is long.
+    #[inline(always)]
+    pub fn prefetch_tail(self, row: Row<'_>) {
+        // A row's features rise, so they are its last.
+        for &j in row.indices.iter().rev().take_while(|&&j| j as usize >= self.head.len()) {
+            prefetch(self.tail, j as usize);
+        }
+    }
 }
 
 impl<F: Float> Clone for ReplicaView<'_, F> {
@@ -222,7 +235,7 @@ impl<F: Float> Weights<F> for ReplicaView<'_, F> {
     fn get(self, j: usize) -> F {
         match self.head.get(j) {
             Some(cell) => cell.get(),
-            None => self.tail[j - self.head.len()].get(),
+            None => self.tail[j].get(),
         }
     }
     #[inline(always)]
@@ -230,7 +243,7 @@ impl<F: Float> Weights<F> for ReplicaView<'_, F> {
         match self.head.get(j) {
             Some(cell) => cell.set(cell.get() + change(cell.get())),
             None => {
-                let cell = &self.tail[j - self.head.len()];
+                let cell = &self.tail[j];
                 let w_j = cell.get();
                 cell.set(w_j + change(w_j));
             }

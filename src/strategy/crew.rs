@@ -18,7 +18,7 @@ const ENOUGH_VISITS: usize = 16_384;
 const FEWEST_VISITS: usize = 128;
 
 /// The sizes a crew may have, and the one that was the fastest when they were last tried.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Crew {
     sizes: Vec<usize>,
     chosen: usize,

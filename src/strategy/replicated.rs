@@ -48,9 +48,10 @@ const TAIL_AHEAD: usize = 2;
 /// Private heads, merged.
 pub struct Replicate<F> {
     replicas: Vec<Mutex<Replica<F>>>,
-    /// For passes over all rows, and for those over a working set, which are much shorter.
-    crews: [Crew; 2],
-    /// Which of them was at work last.
+    crew: Crew,
+    /// That of passes over a working set, which are much shorter.
+    small_crew: Option<Crew>,
+    /// How many were at work last.
     at_work: usize,
     n_features: usize,
     /// So many private features one worker could afford.
@@ -65,7 +66,7 @@ impl<F> Replicate<F> {
         let affordable = MERGE_SHARE * epoch_cost / (FEATURE_COST * MERGES_WANTED);
         // Where features do not come hot first, none is cut off.
         let affordable = if data.is_shuffled() { affordable } else { f64::INFINITY };
-        Self { replicas: Vec::new(), crews: [1; 2].map(Crew::new), at_work: 0, n_features: data.n_features(), affordable }
+        Self { replicas: Vec::new(), crew: Crew::new(1), small_crew: None, at_work: 1, n_features: data.n_features(), affordable }
     }
 
     /// How many features are private; all, where nobody else is there.
@@ -86,11 +87,12 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
         let n_hot = n_head.min(HOT_FEATURES);
         if self.replicas.len() != team.n_workers() {
             self.replicas = (0..team.n_workers()).map(|_| Mutex::default()).collect();
-            self.crews = [team.n_workers(); 2].map(Crew::new);
+            (self.crew, self.small_crew) = (Crew::new(team.n_workers()), None);
             shared.set_head(n_hot, n_head);
         }
-        self.at_work = usize::from(problem.rows().len() < problem.data().n_rows());
-        let Self { replicas, crews, at_work, .. } = self;
+        let Self { replicas, crew, small_crew, at_work, .. } = self;
+        let of_all = problem.rows().len() == problem.data().n_rows();
+        let crew = if of_all { crew } else { small_crew.get_or_insert_with(|| crew.clone()) };
         let cost = visit_cost(problem);
         // So many that a merge of `n` features takes its share of the time.
         let rows_between = |n: usize, share: f64| FEWEST_ROWS.max((FEATURE_COST * n as f64 / (share * cost)) as usize);
@@ -101,7 +103,7 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
             MOST_DRAWN
         };
         let shared = &*shared;
-        crews[*at_work].run(order.n_visits(), |places, size| {
+        crew.run(order.n_visits(), |places, size| {
             if size == 1 {
                 return alone(job, update, shared, places, step_size);
             }
@@ -127,10 +129,11 @@ impl<F: Float, U: Update<F>> Pass<F, U> for Replicate<F> {
                 worker.merge_all(true);
             });
         });
+        *at_work = crew.size();
     }
 
     fn n_workers(&self) -> Option<usize> {
-        Some(self.crews[self.at_work].size())
+        Some(self.at_work)
     }
 
     /// Only the tail can lose an addition, and seldom does.

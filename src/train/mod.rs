@@ -162,13 +162,18 @@ pub struct Outcome<F> {
     pub halvings: u32,
 }
 
-/// An update that can estimate its gap is not evaluated unasked before this epoch.
+/// An update that can estimate its gap is not evaluated unasked before this epoch, ...
 const FIRST_UNASKED: u64 = 32;
+/// ... nor before it has made so many visits for each row since the last time: an evaluation costs about one for each.
+const UNASKED_VISITS: u64 = 16;
 
-/// Whether an evaluation is due unasked, the last one having been after epoch `last`: after twice as many epochs, or half as
-/// many again where no estimate tells how far the run has come.
-fn is_due(epoch: u64, last: u64, estimated: bool) -> bool {
-    epoch >= if estimated { FIRST_UNASKED.max(2 * last) } else { last + (last / 2).max(1) }
+/// Whether an evaluation is due unasked: after twice as many epochs as the last time, or half as many again where no estimate
+/// tells how far the run has come.
+fn is_due(now: &Progress, last: &Progress, n_rows: usize, estimated: bool) -> bool {
+    match estimated {
+        true => now.epoch >= FIRST_UNASKED.max(2 * last.epoch) && now.updates >= last.updates + UNASKED_VISITS * n_rows as u64,
+        false => now.epoch >= last.epoch + (last.epoch / 2).max(1),
+    }
 }
 
 /// So many times the step size is halved before a run is given up.
@@ -217,7 +222,8 @@ pub fn train<F: Float>(
                 trust.see(seen);
                 let passed = trust.passed(progress, !hasty);
                 let finite = passed.gap.is_none_or(f64::is_finite);
-                let mut wanted = is_due(progress.epoch, evaluated.epoch, seen.is_some()) || !finite || team.cancelled();
+                let due = is_due(&progress, &evaluated, problem.n_rows(), seen.is_some());
+                let mut wanted = due || !finite || team.cancelled();
                 for observer in observers.iter_mut() {
                     wanted |= observer.wants(&passed);
                 }

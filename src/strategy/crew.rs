@@ -1,7 +1,9 @@
 //! How many workers are worth it? Two workers on a small set may be slower than one, and so are two on a machine where
 //! another program holds a core. The clock decides: in the second epoch, and in every [`PROBE_EPOCHS`]-th after it, crews of
 //! several sizes take equal parts of the visits in turn, and the fastest takes what is left of them and the epochs that
-//! follow. Each is tried [`TRIES`] times and judged by its best, for what else goes on in a machine only ever takes time.
+//! follow. Each is tried [`TRIES`] times and judged by its best, for what else goes on in a machine only ever takes time. What
+//! takes it all the time, such as another program on one of the cores, may leave a short try alone: an epoch that takes far
+//! longer than fewer workers would have is the last of that size, until sizes are tried again a few epochs later.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -17,19 +19,28 @@ const ENOUGH_VISITS: usize = 16_384;
 /// A try with fewer visits says nothing.
 const FEWEST_VISITS: usize = 128;
 
-/// The sizes a crew may have, and the one that was the fastest when they were last tried.
+/// An epoch that takes so many times what fewer workers would have taken is far longer, ...
+const FAR_LONGER: f64 = 1.25;
+/// ... and may have been so by chance: sizes are tried again after so many epochs.
+const SECOND_LOOK: u64 = 4;
+
+/// The sizes a crew may have, from all workers to one, and the one that was the fastest when they were last tried.
 #[derive(Debug, Clone)]
 pub struct Crew {
     sizes: Vec<usize>,
+    /// Seconds a visit when they were last tried, as if every visit were worth as much as one's who is alone.
+    costs: Vec<f64>,
     chosen: usize,
     epochs: u64,
+    /// In which epoch they are tried again.
+    next_probe: u64,
 }
 
 impl Crew {
     /// Up to `most` workers: all, half of them, a quarter ... one.
     pub fn new(most: usize) -> Self {
         let sizes: Vec<usize> = std::iter::successors(Some(most), |&n| (n > 1).then_some(n / 2)).collect();
-        Self { sizes, chosen: 0, epochs: 0 }
+        Self { costs: vec![f64::INFINITY; sizes.len()], sizes, chosen: 0, epochs: 0, next_probe: 1 }
     }
 
     /// How many workers are at work now.
@@ -52,24 +63,33 @@ impl Crew {
         let near = |k: &usize| self.epochs == 1 || k.abs_diff(self.chosen) <= 1;
         let tried: Vec<usize> = (0..self.sizes.len()).filter(near).collect();
         let n_tries = TRIES * tried.len();
-        let probes = self.epochs % PROBE_EPOCHS == 1 && tried.len() > 1 && n_visits >= FEWEST_VISITS * n_tries;
+        let probes = self.epochs >= self.next_probe && tried.len() > 1 && n_visits >= FEWEST_VISITS * n_tries;
         self.epochs += 1;
         if !probes {
-            work(0..n_visits, self.size());
+            let seconds = work(0..n_visits, self.size());
+            let cost = self.cost(self.chosen, seconds, n_visits);
+            let fewer = (self.chosen + 1..self.sizes.len()).min_by(|&a, &b| self.costs[a].total_cmp(&self.costs[b]));
+            if let Some(k) = fewer.filter(|&k| cost > FAR_LONGER * self.costs[k]) {
+                (self.chosen, self.next_probe) = (k, self.epochs + SECOND_LOOK);
+            }
             return;
         }
+        self.next_probe = self.epochs - 1 + PROBE_EPOCHS;
         let share = (n_visits / (2 * n_tries)).max(ENOUGH_VISITS).min(n_visits / n_tries);
-        let mut costs = vec![f64::INFINITY; self.sizes.len()];
+        tried.iter().for_each(|&k| self.costs[k] = f64::INFINITY);
         for (place, &k) in tried.iter().cycle().take(n_tries).enumerate() {
-            // Seconds, as if every visit were worth as much as one's who is alone.
             let seconds = work(place * share..(place + 1) * share, self.sizes[k]);
-            costs[k] = costs[k].min(seconds * STALENESS.powf((self.sizes[k] as f64).log2()));
+            self.costs[k] = self.costs[k].min(self.cost(k, seconds, share));
         }
-        self.chosen = tried.into_iter().min_by(|&a, &b| costs[a].total_cmp(&costs[b])).unwrap_or(0);
+        self.chosen = tried.into_iter().min_by(|&a, &b| self.costs[a].total_cmp(&self.costs[b])).unwrap_or(0);
         let end = n_tries * share;
         if end < n_visits {
             work(end..n_visits, self.size());
         }
+    }
+
+    fn cost(&self, k: usize, seconds: f64, n_visits: usize) -> f64 {
+        seconds / n_visits as f64 * STALENESS.powf((self.sizes[k] as f64).log2())
     }
 }
 
@@ -140,6 +160,22 @@ mod tests {
             });
             assert_eq!((crew.size(), tries), (2, 5), "{disturbed}");
         }
+    }
+
+    #[test]
+    fn an_epoch_that_takes_far_longer_than_its_tries_is_the_last_with_so_many() {
+        let mut crew = Crew::new(4);
+        epoch(&mut crew, 10_000, |n| 1.0 / n as f64);
+        epoch(&mut crew, 10_000, |n| 1.0 / n as f64);
+        for (slow, size) in [(1.0, 4), (2.5, 2), (1.0, 2), (4.0, 1), (9.0, 1)] {
+            epoch(&mut crew, 10_000, |n| slow / n as f64);
+            assert_eq!(crew.size(), size, "{slow}");
+        }
+        epoch(&mut crew, 0, |n| 1.0 / n as f64);
+        assert_eq!(crew.size(), 1);
+        // It may have been by chance.
+        (0..4).for_each(|_| _ = epoch(&mut crew, 10_000, |n| 1.0 / n as f64));
+        assert_eq!(crew.size(), 2);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use column::Column;
 pub use columns::Columns;
 pub use convert::{Converted, convert};
 pub use dataset::{Dataset, Numbering};
-pub(crate) use gathered::Gathered;
+pub(crate) use gathered::{Gathered, with_room};
 pub use generate::Generator;
 pub use mmap::Mapped;
 pub(crate) use mmap::advise_huge_pages;

@@ -16,7 +16,7 @@
 
 use std::collections::HashSet;
 
-use crate::data::{Gathered, MEMORY_BYTES};
+use crate::data::{Gathered, MEMORY_BYTES, with_room};
 use crate::problem::Problem;
 use crate::sync::{Cell, Float};
 use crate::update::leap::Mark;
@@ -121,8 +121,8 @@ impl<F: Float> Sdca<F> {
         let mut update = Self {
             loss: self.loss,
             smoothness: self.smoothness,
-            examples: Vec::with_capacity(members.len()),
-            shares: Vec::with_capacity(members.len()),
+            examples: Vec::with_capacity(with_room(members.len())),
+            shares: Vec::with_capacity(with_room(members.len())),
             rests: Rests::default(),
             scale: self.scale,
             strength: self.strength,

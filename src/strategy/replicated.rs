@@ -31,7 +31,7 @@ const HOT_SHARE: f64 = 0.03;
 /// Warm merges of each worker in an epoch that are wanted at least: the head is cut where they would cost more. More of them
 /// would leave more features to the tail, whose lines travel between the cores: on sets of 15 ms that costs 30 ns a row.
 const MERGES_WANTED: f64 = 4.0;
-/// And so many at most, though more would cost little by the clock of one merge: each drives a worker's own weights out of his
+/// And so many at most where all are at work, though more would cost little by the clock of one merge: each drives a worker's own weights out of his
 /// cache. 10 over 20 of them: 0.89 of the time on 50 million non-zeros, as many epochs.
 const MERGES_ENOUGH: usize = 10;
 /// A head this small is merged in a microsecond, and is never cut.

@@ -162,16 +162,16 @@ pub struct Outcome<F> {
     pub halvings: u32,
 }
 
-/// An update that can estimate its gap is not evaluated unasked before this epoch, ...
+/// A run that can estimate its gap is not evaluated unasked before this epoch, ...
 const FIRST_UNASKED: u64 = 32;
-/// ... nor before it has made so many visits for each row since the last time: an evaluation costs about one for each.
+/// ... nor, where rows rest and epochs are short, before so many visits for each row: an evaluation costs about one for each.
 const UNASKED_VISITS: u64 = 16;
 
-/// Whether an evaluation is due unasked: after twice as many epochs as the last time, or half as many again where no estimate
-/// tells how far the run has come.
-fn is_due(now: &Progress, last: &Progress, n_rows: usize, estimated: bool) -> bool {
+/// Whether an evaluation is due unasked: after twice as many epochs as the last time and so many visits since then, or after half
+/// as many epochs again where no estimate tells how far the run has come.
+fn is_due(now: &Progress, last: &Progress, visits: u64, estimated: bool) -> bool {
     match estimated {
-        true => now.epoch >= FIRST_UNASKED.max(2 * last.epoch) && now.updates >= last.updates + UNASKED_VISITS * n_rows as u64,
+        true => now.epoch >= FIRST_UNASKED.max(2 * last.epoch) && now.updates >= last.updates + visits,
         false => now.epoch >= last.epoch + (last.epoch / 2).max(1),
     }
 }
@@ -207,6 +207,7 @@ pub fn train<F: Float>(
         }
         let mut good = strategy.state();
         let (mut halvings, mut trust) = (0, Trust::new());
+        let unasked_visits = if strategy.keeps_duals() { UNASKED_VISITS * problem.n_rows() as u64 } else { 0 };
         let (mut evaluated, mut resumed) = (progress, progress.epoch > 0);
         loop {
             // A resumed run is evaluated where it stands: it may have come far enough already.
@@ -222,7 +223,7 @@ pub fn train<F: Float>(
                 trust.see(seen);
                 let passed = trust.passed(progress, !hasty);
                 let finite = passed.gap.is_none_or(f64::is_finite);
-                let due = is_due(&progress, &evaluated, problem.n_rows(), seen.is_some());
+                let due = is_due(&progress, &evaluated, unasked_visits, seen.is_some());
                 let mut wanted = due || !finite || team.cancelled();
                 for observer in observers.iter_mut() {
                     wanted |= observer.wants(&passed);
@@ -336,4 +337,21 @@ fn exploded(problem: &Problem, step_size: f64) -> Error {
          --l2, or use --update sdca, which needs no step size",
         problem.data().name()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_pays_for_an_unasked_evaluation_before_the_visits_have_cost_many_times_as_much() {
+        let at = |epoch, updates| Progress { epoch, updates, ..Progress::default() };
+        let due = |now, last, visits, estimated| is_due(&now, &last, visits, estimated);
+        assert!(!due(at(31, 9000), at(0, 0), 1600, true) && due(at(32, 1600), at(0, 0), 1600, true));
+        assert!(!due(at(500, 1599), at(0, 0), 1600, true), "rows rest");
+        assert!(due(at(32, 32), at(0, 0), 0, true), "no rows that rest");
+        assert!(!due(at(79, 9000), at(40, 1600), 1600, true) && due(at(80, 3200), at(40, 1600), 1600, true));
+        assert!(due(at(1, 1), at(0, 0), 1600, false) && !due(at(59, 59), at(40, 40), 1600, false));
+        assert!(due(at(60, 60), at(40, 40), 1600, false));
+    }
 }

@@ -350,6 +350,9 @@ mod tests {
             assert_eq!((0..4).map(|j| w.get(j)).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0]);
             shared.alone(&none, |w| (0..4).for_each(|j| w.add_with(j, |w_j| w_j)));
             assert_eq!(shared.load().0, [2.0, 4.0, 6.0, 8.0]);
+            // As another head's they are still there.
+            shared.set_head(1, 3);
+            assert_eq!(shared.load().0, [2.0, 4.0, 6.0, 8.0], "{n_hot}, {n_head}");
             shared.store(&[1.0, 2.0, 3.0, 4.0], 0.5);
         }
     }

@@ -21,6 +21,7 @@ mod replicated;
 mod round_robin;
 mod rounds;
 mod sequential;
+mod server;
 mod striped_lock;
 mod watch;
 

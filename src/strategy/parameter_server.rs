@@ -32,12 +32,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::error::Result;
 use crate::problem::Problem;
 use crate::strategy::compression::Debt;
-use crate::strategy::message::{INDEX_BITS, Message, Worker, value_bits};
+use crate::strategy::message::{Message, Worker, value_bits};
 use crate::strategy::minibatch::batch_rows;
+use crate::strategy::server::Server;
 use crate::strategy::{Compression, Figures, Job, Pass};
 use crate::sync::{AtomicUsize, Float, Mutex, MutexGuard, Ordering};
 use crate::update::{GradientUpdate, Stochastic, Tables, Update};
-use crate::weights::{Shared, Weights};
+use crate::weights::Shared;
 
 /// The tables of what workers owe have this name and the worker's number.
 const OWED: &str = "owed by ";
@@ -54,32 +55,6 @@ pub struct ParameterServer<F: Float> {
     server: Mutex<Server<F>>,
 }
 
-/// Where gradients arrive.
-struct Server<F> {
-    /// The step that they are for.
-    step: usize,
-    /// Whose are there.
-    arrived: Vec<usize>,
-    /// By worker.
-    messages: Vec<Message<F>>,
-    /// The sums of the step for each feature, 0 between steps: entries and rows; and which are not.
-    sums: Vec<F>,
-    occurrences: Vec<u32>,
-    is_touched: Vec<bool>,
-    touched: Vec<usize>,
-    tally: Tally,
-}
-
-/// What the run has sent so far.
-#[derive(Debug, Default)]
-struct Tally {
-    sent: u64,
-    used: u64,
-    late: u64,
-    bits: u64,
-    n_nonzeros: u64,
-}
-
 impl<F: Float> ParameterServer<F> {
     /// Batches of `batch` rows, as for [`crate::strategy::Minibatch`]; steps do not wait for the last `n_backup` gradients,
     /// but for one at least.
@@ -88,17 +63,7 @@ impl<F: Float> ParameterServer<F> {
     /// If `batch` is 0.
     pub fn new(problem: &Problem, batch: usize, compression: Compression, n_backup: usize) -> Result<Self> {
         let (batch, d) = (batch_rows(problem, batch)?, problem.n_features());
-        let server = Server {
-            step: 0,
-            arrived: Vec::new(),
-            messages: Vec::new(),
-            sums: vec![F::ZERO; d],
-            occurrences: vec![0; d],
-            is_touched: vec![false; d],
-            touched: Vec::new(),
-            tally: Tally::default(),
-        };
-        Ok(Self { compression, n_backup, batch, n_features: d, workers: Vec::new(), server: Mutex::new(server) })
+        Ok(Self { compression, n_backup, batch, n_features: d, workers: Vec::new(), server: Mutex::new(Server::new(d)) })
     }
 
     fn remembers(&self) -> bool {
@@ -116,10 +81,7 @@ impl<F: Float> ParameterServer<F> {
                 first.take_over(debt);
             }
         }
-        let mut server = lock(&self.server);
-        server.messages.resize_with(n_workers, Message::default);
-        server.arrived.clear();
-        server.step = 0;
+        lock(&self.server).begin(n_workers);
     }
 }
 
@@ -139,19 +101,8 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for ParameterServer<
         job.team.each(|worker| epoch.work(worker));
     }
 
-    /// `bits_per_update`: what a worker sends for a step, in the mean; beside it what his whole gradient would take with
-    /// every feature (`dense`) or with the non-zeros and their numbers (`sparse`). `dropped_share`: of the gradients that
-    /// workers have begun, those that came too late or were given up.
     fn figures(&self) -> Figures {
-        let Server { tally: Tally { sent, used, late, bits, n_nonzeros }, .. } = &*lock(&self.server);
-        let mean = |sum: u64, n: u64| sum as f64 / n.max(1) as f64;
-        let value_bits = value_bits::<F>();
-        vec![
-            ("bits_per_update", mean(*bits, *sent)),
-            ("dense_bits_per_update", (value_bits * self.n_features as u64) as f64),
-            ("sparse_bits_per_update", mean(*n_nonzeros * (INDEX_BITS + value_bits), *sent)),
-            ("dropped_share", mean(*late, *used + *late)),
-        ]
+        lock(&self.server).tally.figures::<F>(self.n_features)
     }
 
     fn tables(&self) -> Tables<F> {
@@ -224,7 +175,8 @@ impl<F: Float, G: GradientUpdate<F>> Epoch<'_, F, G> {
                 continue;
             }
             self.compress(&mut me, worker, step, batch.len());
-            let used = self.deliver(&mut me.message, worker) && (self.wait(step) || !self.withdraw(step, worker));
+            let used =
+                self.deliver(&mut me.message, worker) && (self.wait(step) || !lock(&self.pass.server).withdraw(step, worker));
             if let Some(debt) = &mut me.debt {
                 if used { debt.paid() } else { debt.refused() }
             }
@@ -287,75 +239,16 @@ impl<F: Float, G: GradientUpdate<F>> Epoch<'_, F, G> {
     /// Hands a message over, and takes the step if it was the last that was waited for. False if its step is over.
     fn deliver(&self, message: &mut Message<F>, worker: usize) -> bool {
         let mut server = lock(&self.pass.server);
-        let server = &mut *server;
-        server.tally.sent += 1;
-        server.tally.bits += message.bits;
-        server.tally.n_nonzeros += message.n_nonzeros;
-        if message.step != server.step {
-            server.tally.late += 1;
+        if !server.receive(message, worker) {
             return false;
         }
-        std::mem::swap(&mut server.messages[worker], message);
-        server.arrived.push(worker);
         let batch = self.batch(server.step);
-        if server.arrived.len() == self.n_shares(batch).saturating_sub(self.pass.n_backup).max(1) {
-            server.arrived.sort_unstable();
-            self.take_step(server, batch.len());
-            server.tally.used += server.arrived.len() as u64;
-            server.arrived.clear();
-            server.step += 1;
+        if server.n_arrived() == self.n_shares(batch).saturating_sub(self.pass.n_backup).max(1) {
+            server.take_step(self.job.problem, self.update, self.shared, batch.len(), self.step_size);
             // Release: see the load in `work`.
             self.current.store(server.step, Ordering::Release);
         }
         true
-    }
-
-    /// Takes a message back whose step nobody will complete. False if it is over all the same.
-    fn withdraw(&self, step: usize, worker: usize) -> bool {
-        let mut server = lock(&self.pass.server);
-        let open = server.step == step;
-        if open {
-            server.arrived.retain(|&arrived| arrived != worker);
-        }
-        open
-    }
-
-    /// The step on what has arrived.
-    fn take_step(&self, server: &mut Server<F>, batch_rows: usize) {
-        let Server { arrived, messages, sums, occurrences, is_touched, touched, .. } = server;
-        let (mut n_rows, mut slope) = (0, F::ZERO);
-        let mut touch = |j: usize| {
-            if !std::mem::replace(&mut is_touched[j], true) {
-                touched.push(j);
-            }
-        };
-        for message in arrived.iter().map(|&worker| &messages[worker]) {
-            n_rows += message.n_rows;
-            slope += message.slope;
-            for &(j, value) in &message.entries {
-                touch(j as usize);
-                sums[j as usize] += value;
-            }
-            for &(j, rows) in &message.occurrences {
-                touch(j as usize);
-                occurrences[j as usize] += rows;
-            }
-        }
-        let size = F::from_f64(n_rows as f64);
-        let scale = F::from_f64(batch_rows as f64) / size;
-        let (update, rarities, intercept) = (&self.update.0, self.update.0.rarities(), Private::new(F::ZERO));
-        let w = self.shared.view::<false>(&intercept);
-        for j in touched.drain(..) {
-            is_touched[j] = false;
-            let gradient = std::mem::replace(&mut sums[j], F::ZERO) * scale;
-            let penalty_share = rarities[j] * (F::from_f64(f64::from(std::mem::take(&mut occurrences[j]))) / size);
-            w.add_with(j, |w_j| update.change(j, w_j, gradient, penalty_share, self.step_size));
-        }
-        if self.job.problem.has_intercept() {
-            self.shared.with_intercept(&intercept, || {
-                w.add_intercept(update.intercept_change(slope / size, n_rows, self.step_size));
-            });
-        }
     }
 }
 

@@ -150,6 +150,7 @@ mod tests {
         let n = shares.len() as f64;
         assert_eq!(sums(&mut shares), [n, n * (n - 1.0) / 2.0]);
     }
+
     #[test]
     fn rows_are_found_and_counted_by_their_rest() {
         let mut rests = Rests::new(0);

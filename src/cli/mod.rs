@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::data::keep_freed_memory;
 use crate::error::{Error, Result};
 
 const DONE: u8 = 0;
@@ -51,6 +52,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    keep_freed_memory();
     let done = match Arguments::parse().command {
         Command::Train(command) => command.run(),
         Command::Search(command) => command.run(),

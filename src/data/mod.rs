@@ -34,7 +34,7 @@ pub use dataset::{Dataset, Numbering};
 pub(crate) use gathered::{Gathered, with_room};
 pub use generate::Generator;
 pub use mmap::Mapped;
-pub(crate) use mmap::advise_huge_pages;
+pub(crate) use mmap::{advise_huge_pages, keep_freed_memory};
 pub(crate) use prefetch::MEMORY_BYTES;
 pub use prefetch::{Cache, prefetch, prefetch_range};
 pub(crate) use row::with_values;

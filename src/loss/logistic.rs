@@ -24,10 +24,6 @@ const NEAR: f64 = 1.0;
 /// So many steps towards there are tried: by halves alone they would come from anywhere.
 const MOST_STEPS: u32 = 1200;
 
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
 /// log(1 + e) to one percent, for e between 0 and 1.
 fn softplus_of(e: f64) -> f64 {
     e * (6.0 + e) / (6.0 + 4.0 * e)
@@ -103,43 +99,73 @@ impl DualLoss for Logistic {
     #[inline(always)]
     fn step(&self, a: f64, score: f64, y: f64, curvature: f64) -> DualStep {
         let (b, margin) = (a * y, y * score);
-        let e = (-margin.abs()).exp();
-        let c = if margin > 0.0 { e } else { 1.0 } / (1.0 + e);
-        let value = (-margin).max(0.0) + softplus_of(e);
+        let start = Sigmoid::at(-margin);
+        let c = start.value();
+        let value = (-margin).max(0.0) + softplus_of(start.e);
         let excess = (b - c) * (b - c) / (2.0 * (c * (1.0 - c)).max(1e-3));
-        let f = curvature * (c - b);
-        let (near, f) = if f.abs() <= NEAR { (c, f) } else { approach(b, margin, curvature) };
-        let (h, variance) = halley(near, curvature, f);
-        // Three terms of the sigmoid's Taylor series stand for another exponential.
-        let c = near + variance * h * (1.0 + h / 2.0 * (1.0 - 2.0 * near + h / 3.0 * (1.0 - 6.0 * variance)));
-        DualStep { best: y * c, value, excess, slack: 0.0 }
+        let f = curvature * (start.top - b * start.bottom);
+        let (near, f) = if f.abs() <= NEAR * start.bottom { (start, f) } else { approach(b, margin, curvature) };
+        DualStep { best: y * near.after(near.halley(curvature, f)), value, excess, slack: 0.0 }
     }
 }
 
-/// Halley's step of t, and sigma'(t).
-#[inline(always)]
-fn halley(c: f64, q: f64, f: f64) -> (f64, f64) {
-    let variance = c * (1.0 - c);
-    let (slope, bend) = (1.0 + q * variance, q * variance * (1.0 - 2.0 * c));
-    (-f * slope / (slope * slope - f * bend / 2.0), variance)
+/// sigma(t) as the fraction that it is, with e = exp(-|t|): a step is done with before the division is.
+#[derive(Clone, Copy)]
+struct Sigmoid {
+    e: f64,
+    /// 1 or e.
+    top: f64,
+    /// 1 + e.
+    bottom: f64,
 }
 
-/// A c = sigma(t) that is near the root, and f(t). Where q is so large that no number is so near, the nearest, and 0 for f.
+impl Sigmoid {
+    #[inline(always)]
+    fn at(t: f64) -> Self {
+        let e = (-t.abs()).exp();
+        Self { e, top: if t < 0.0 { e } else { 1.0 }, bottom: 1.0 + e }
+    }
+
+    #[inline(always)]
+    fn value(self) -> f64 {
+        self.top / self.bottom
+    }
+
+    /// Halley's step of t, -f f' / (f'^2 - f f''/2), where `f` is f times the bottom.
+    #[inline(always)]
+    fn halley(self, q: f64, f: f64) -> f64 {
+        let Self { e, top, bottom } = self;
+        let slope = bottom * bottom + q * e;
+        -bottom * f * slope / (slope * slope - f * (q * e) * (bottom / 2.0 - top))
+    }
+
+    /// sigma(t + h): three terms of the Taylor series stand for another exponential.
+    #[inline(always)]
+    fn after(self, h: f64) -> f64 {
+        let c = self.value();
+        let variance = c * (1.0 - c);
+        let first = variance * h;
+        (c + first) + first * h * ((0.5 - c) + h * (1.0 / 6.0 - variance))
+    }
+}
+
+/// A t that is near the root, as sigma(t), and f(t) times its bottom. Where q is so large that no number is so near, the nearest,
+/// and 0 for f.
 #[cold]
-fn approach(b: f64, margin: f64, q: f64) -> (f64, f64) {
-    let (mut t, mut c) = (-margin, sigmoid(-margin));
+fn approach(b: f64, margin: f64, q: f64) -> (Sigmoid, f64) {
+    let (mut t, mut sigmoid) = (-margin, Sigmoid::at(-margin));
     let (mut low, mut high, mut last) = (t - q * (1.0 - b), t + q * b, f64::INFINITY);
     for _ in 0..MOST_STEPS {
-        let f = t + margin + q * (c - b);
+        let f = t + margin + q * (sigmoid.value() - b);
         if f.abs() <= NEAR {
-            return (c, f);
+            return (sigmoid, f * sigmoid.bottom);
         }
         if f > 0.0 {
             high = t;
         } else {
             low = t;
         }
-        let (mut h, _) = halley(c, q, f);
+        let mut h = sigmoid.halley(q, f * sigmoid.bottom);
         if !(low..=high).contains(&(t + h)) || h.abs() > last {
             h = (low + high) / 2.0 - t;
         }
@@ -148,14 +174,18 @@ fn approach(b: f64, margin: f64, q: f64) -> (f64, f64) {
         }
         last = h.abs() / 2.0;
         t += h;
-        c = sigmoid(t);
+        sigmoid = Sigmoid::at(t);
     }
-    (c, 0.0)
+    (sigmoid, 0.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn sigmoid(x: f64) -> f64 {
+        1.0 / (1.0 + (-x).exp())
+    }
 
     /// The root, by bisection.
     fn root(b: f64, margin: f64, q: f64) -> f64 {

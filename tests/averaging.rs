@@ -47,17 +47,18 @@ fn plain_averages(problem: &Problem, data: &Dataset, choice: &Choice, n_workers:
     let share =
         |order: &Order, k: usize| -> Vec<usize> { order.visits(order.chunk(k, n_workers)).map(|visit| visit.row).collect() };
     let mut dealt = Order::new(data, choice.seed);
-    dealt.shuffle(0, |_| 1);
+    dealt.shuffle(0, &[]);
     let mut means = Vec::new();
     for epoch in 0..epochs {
         let mut order = Order::new(data, choice.seed);
         for (k, worker) in workers.iter_mut().enumerate() {
             let rows = if choice.average_every.is_some() {
-                order.shuffle(epoch, |_| 1);
+                order.shuffle(epoch, &[]);
                 share(&order, k)
             } else {
                 let mine = share(&dealt, k);
-                order.shuffle(epoch, |i| u8::from(mine.contains(&i)));
+                let rests: Vec<u8> = (0..data.n_rows()).map(|i| u8::from(mine.contains(&i))).collect();
+                order.shuffle(epoch, &rests);
                 order.visits(0..order.n_visits()).map(|visit| visit.row).collect()
             };
             assert!(rows.len().abs_diff(data.n_rows() / n_workers) <= 1);

@@ -30,7 +30,7 @@ fn plain_epochs(problem: &Problem, seed: u64, epochs: u64, h: f64) -> (Vec<f64>,
         if problem.has_intercept() {
             b -= h * (0..n).map(|i| loss.derivative(z[i] + b, y(i))).sum::<f64>() / n as f64 / s;
         }
-        order.shuffle(epoch, |_| 1);
+        order.shuffle(epoch, &[]);
         for j in (0..d).map(|place| order.row(place).expect("a feature")) {
             let column = &columns[j];
             let curvature = s * column.iter().map(|x| x * x).sum::<f64>() / n as f64 + l2;

@@ -131,7 +131,7 @@ fn the_figures_of_conflict_free_are_those_of_a_batch_made_by_hand() {
     let problem = problem(&data, &Hinge, ridge(&data, 1.0), false);
     let choice = choice(StrategyKind::ConflictFree, UpdateKind::Sgd);
     let mut order = Order::new(&data, choice.seed);
-    order.shuffle(0, |_| 1);
+    order.shuffle(0, &[]);
     let batch = |k: usize| {
         let ones = order.visits(32 * k..32 * (k + 1)).filter(|visit| data.row(visit.row).indices == [0]).count();
         ones.max(32 - ones) as f64 / 32.0
@@ -293,7 +293,8 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
         let is_round = members.is_empty() || epoch % 8 == 0;
         if is_round {
             let round = if members.is_empty() { epoch } else { epoch / 8 };
-            order.shuffle(round, |i| if members.contains(&i) { 0 } else { rests[i] });
+            let of_others: Vec<u8> = (0..n).map(|i| if members.contains(&i) { 0 } else { rests[i] }).collect();
+            order.shuffle(round, &of_others);
             visited.extend(order.visits(0..order.n_visits()).map(|visit| visit.row));
         }
         let (of_round, mut place, mut among_members) = (visited.len(), 0, false);
@@ -311,7 +312,8 @@ fn plain_epochs(problem: &Problem, data: &Dataset, choice: &Choice, epochs: u64,
                         members.extend(awake);
                     }
                 }
-                order.shuffle_copies(members.len(), epoch, |k| rests[members[k]]);
+                let of_members: Vec<u8> = members.iter().map(|&i| rests[i]).collect();
+                order.shuffle_copies(members.len(), epoch, &of_members);
                 visited.extend(order.visits(0..order.n_visits()).map(|visit| members[visit.row]));
                 among_members = true;
                 continue;

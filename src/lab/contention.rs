@@ -41,7 +41,7 @@ impl Contention {
 /// Adds to the features of every row in a random order, and returns the sum of what the additions return.
 fn epoch(problem: &Problem, team: &Team, counts: &[AtomicF64], add: impl Fn(&AtomicF64) -> usize + Sync) -> usize {
     let mut order = Order::new(problem.data(), 0);
-    order.shuffle(0, |_| 1);
+    order.shuffle(0, &[]);
     let n_chunks = order.n_chunks(team.n_workers());
     let (ticket, total) = (Ticket::new(n_chunks), AtomicUsize::new(0));
     team.each(|_| {

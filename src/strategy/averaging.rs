@@ -69,7 +69,7 @@ impl<F: Float, G: GradientUpdate<F>> Averaging<F, G> {
     /// Deals the rows once: each worker gets as many as the next, at random where rows may be read in any order.
     fn deal(&mut self, problem: &Problem) {
         let mut order = Order::new(problem.data(), self.seed);
-        order.shuffle(0, |_| 1);
+        order.shuffle(0, &[]);
         self.owners = vec![0; problem.n_rows()];
         let n_workers = self.workers.len();
         for k in 0..n_workers {
@@ -116,7 +116,8 @@ impl<F: Float, G: GradientUpdate<F>> Pass<F, Stochastic<G>> for Averaging<F, G> 
             if owners.is_empty() {
                 walk(job, k, update, weights, order.chunk(k, n_workers), step_size);
             } else {
-                own.shuffle(epoch, |i| u8::from(usize::from(owners[i]) == k));
+                let own_rows: Vec<u8> = owners.iter().map(|&owner| u8::from(usize::from(owner) == k)).collect();
+                own.shuffle(epoch, &own_rows);
                 walk(Job { order: own, ..job }, k, update, weights, 0..own.n_visits(), step_size);
             }
         });

@@ -174,14 +174,16 @@ impl<F: Float, U: Update<F>, P: Pass<F, U>> Strategy<F> for Run<F, U, P> {
         let Self { pass, update, memory, order, watch, epoch } = self;
         let mut n_visits = 0;
         if let Some(round) = update.round(*epoch) {
-            team.install(|| order.shuffle(round, |i| update.rest(i)));
+            let rests = update.rests();
+            team.install(|| order.shuffle(round, &rests));
             pass.pass(Job { problem, team, order, watch }, update, memory, step_size);
             n_visits += order.n_visits();
             team.install(|| update.admit(problem));
         }
         if let Some((part, rows)) = update.working_set() {
             let problem = &problem.with_rows(rows);
-            team.install(|| order.shuffle_copies(rows.len(), *epoch, |k| part.rest(k)));
+            let rests = part.rests();
+            team.install(|| order.shuffle_copies(rows.len(), *epoch, &rests));
             pass.pass(Job { problem, team, order, watch }, part, memory, step_size);
             n_visits += order.n_visits();
         }

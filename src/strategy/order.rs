@@ -62,27 +62,35 @@ impl Order {
         Self { n_rows: n, seed, ..Self::default() }
     }
 
-    /// Draws the order of an epoch. Row i is visited in every `rest(i)`-th epoch, a power of 2, and in none where that is 0; of
-    /// many rows, parallel on the current rayon pool.
-    pub fn shuffle(&mut self, epoch: u64, rest: impl Fn(usize) -> u8 + Sync) {
+    /// Draws the order of an epoch. Row i is visited in every `rests[i]`-th epoch, a power of 2, and in none where that is 0;
+    /// every row where `rests` is empty. Of many rows, parallel on the current rayon pool.
+    ///
+    /// # Panics
+    /// If there are rests of another number of rows.
+    pub fn shuffle(&mut self, epoch: u64, rests: &[u8]) {
         let widths = if self.lie_shuffled { [BUCKET_ROWS, WORD_ROWS] } else { [1, 1] };
-        self.draw(self.n_rows, epoch, widths, rest);
+        self.draw(self.n_rows, epoch, widths, rests);
     }
 
     /// The same for `n` copies of rows.
-    pub fn shuffle_copies(&mut self, n: usize, epoch: u64, rest: impl Fn(usize) -> u8 + Sync) {
+    ///
+    /// # Panics
+    /// As [`Order::shuffle`].
+    pub fn shuffle_copies(&mut self, n: usize, epoch: u64, rests: &[u8]) {
         let widths = if self.lie_shuffled { [COPY_BUCKET_ROWS, WORD_ROWS] } else { [1, 1] };
-        self.draw(n, epoch, widths, rest);
+        self.draw(n, epoch, widths, rests);
     }
 
-    fn draw(&mut self, n_rows: usize, epoch: u64, widths: [usize; 2], rest: impl Fn(usize) -> u8 + Sync) {
+    fn draw(&mut self, n_rows: usize, epoch: u64, widths: [usize; 2], rests: &[u8]) {
+        assert!(rests.is_empty() || rests.len() == n_rows, "{} rests of {n_rows} rows", rests.len());
         self.epoch = epoch;
         let mixed = self.seed ^ epoch.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15); // far apart for near epochs
         let mut random = Xoshiro256PlusPlus::seed_from_u64(mixed);
         let Self { pieces, rows, .. } = self;
         rows.clear();
         if self.streamed {
-            let awake: Vec<u32> = (0..n_rows as u32).filter(|&i| is_due(epoch as u8, i, rest(i as usize))).collect();
+            let rest = |i: u32| rests.get(i as usize).copied().unwrap_or(1);
+            let awake: Vec<u32> = (0..n_rows as u32).filter(|&i| is_due(epoch as u8, i, rest(i))).collect();
             for window in awake.chunk_by(|&i, &j| window_of(i as usize) == window_of(j as usize)) {
                 let mut buckets: Vec<&[u32]> = window.chunks(BUCKET_ROWS).collect();
                 buckets.shuffle(&mut random);
@@ -92,7 +100,7 @@ impl Order {
         }
         pieces.resize_with(n_rows.div_ceil(PIECE_ROWS), Piece::default);
         let part = |(k, piece): (usize, &mut Piece)| {
-            piece.part(k * PIECE_ROWS..((k + 1) * PIECE_ROWS).min(n_rows), epoch as u8, widths, &rest);
+            piece.part(k * PIECE_ROWS..((k + 1) * PIECE_ROWS).min(n_rows), epoch as u8, widths, rests);
         };
         match pieces.len() {
             0 | 1 => pieces.iter_mut().enumerate().for_each(part),
@@ -167,11 +175,18 @@ impl Bucket {
         self.rows.count_ones() as usize
     }
 
+    /// By fours, of which those that are too many are taken off: how many there are is foreseen more often than how many rows.
     fn append_to(mut self, rows: &mut Vec<u32>) {
+        let end = rows.len() + self.len();
         while self.rows != 0 {
-            rows.push(self.start + self.rows.trailing_zeros());
-            self.rows &= self.rows - 1;
+            let four = [(); 4].map(|()| {
+                let row = self.start + self.rows.trailing_zeros();
+                self.rows &= self.rows.wrapping_sub(1);
+                row
+            });
+            rows.extend_from_slice(&four);
         }
+        rows.truncate(end);
     }
 }
 
@@ -203,16 +218,19 @@ struct Piece {
 impl Piece {
     /// Parts these rows, into buckets of so many neighbours. Most of them rest in later epochs: a look at a row leaves a bit,
     /// and only bits that are set are gone through. There is no branch a row, which would be guessed wrongly too often.
-    fn part(&mut self, rows: Range<usize>, epoch: u8, [width, still_width]: [usize; 2], rest: impl Fn(usize) -> u8) {
+    fn part(&mut self, rows: Range<usize>, epoch: u8, [width, still_width]: [usize; 2], rests: &[u8]) {
         let Self { moving, still } = self;
         moving.clear();
         still.clear();
         for start in rows.clone().step_by(WORD_ROWS) {
-            let mut rests = [0; WORD_ROWS];
-            rests.iter_mut().zip(start..rows.end).for_each(|(own, i)| *own = rest(i));
+            let (mut own, end) = ([0; WORD_ROWS], rows.end.min(start + WORD_ROWS));
+            match rests.get(start..end) {
+                Some(rests) => own[..rests.len()].copy_from_slice(rests),
+                None => own[..end - start].fill(1),
+            }
             let start = start as u32;
-            append_set(bits(|k| rests[k] == 1), start, width, moving);
-            append_set(bits(|k| rests[k] > 1 && is_due(epoch, start + k as u32, rests[k])), start, still_width, still);
+            append_set(bits(|k| own[k] == 1), start, width, moving);
+            append_set(bits(|k| own[k] > 1 && is_due(epoch, start + k as u32, own[k])), start, still_width, still);
         }
     }
 }
@@ -221,9 +239,8 @@ impl Piece {
 fn append_set(bits: u64, start: u32, width: usize, buckets: &mut Vec<Bucket>) {
     for first in (0..WORD_ROWS).step_by(width) {
         let rows = bits >> first & (u64::MAX >> (WORD_ROWS - width));
-        if rows != 0 {
-            buckets.push(Bucket { start: start + first as u32, rows });
-        }
+        buckets.push(Bucket { start: start + first as u32, rows });
+        buckets.truncate(buckets.len() - usize::from(rows == 0)); // no branch here either
     }
 }
 
@@ -253,9 +270,9 @@ mod tests {
         Order { n_rows, lie_shuffled, seed: 7, ..Order::default() }
     }
 
-    /// Never, where it rests; else in every epoch.
-    fn unless(rests: bool) -> u8 {
-        u8::from(!rests)
+    /// The rest of every row.
+    fn of_each(n_rows: usize, rest: impl Fn(usize) -> u8) -> Vec<u8> {
+        (0..n_rows).map(rest).collect()
     }
 
     #[test]
@@ -263,16 +280,16 @@ mod tests {
         for (n, lie_shuffled) in [(1, true), (1000, true), (1000, false), (17, true), (300_000, true), (300_000, false)] {
             let mut order = order(n, lie_shuffled);
             let rows = |order: &Order| order.visits(0..order.n_visits()).map(|visit| visit.row).collect::<Vec<_>>();
-            order.shuffle(0, |_| 1);
+            order.shuffle(0, &[]);
             let first = rows(&order);
             let mut sorted = first.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..n).collect::<Vec<_>>());
-            order.shuffle(1, |_| 1);
+            order.shuffle(1, &[]);
             assert!(n < 100 || first != rows(&order));
-            order.shuffle(0, |_| 1);
+            order.shuffle(0, &[]);
             assert_eq!(first, rows(&order));
-            order.shuffle(0, |i| unless(i % 3 == 0));
+            order.shuffle(0, &of_each(n, |i| u8::from(i % 3 != 0)));
             let mut awake = rows(&order);
             awake.sort_unstable();
             assert_eq!(awake, (0..n).filter(|i| i % 3 != 0).collect::<Vec<_>>());
@@ -286,7 +303,7 @@ mod tests {
             let mut order = Order { streamed, ..order(1000, true) };
             let mut last = vec![None; 1000];
             for epoch in 200..600u64 {
-                order.shuffle(epoch, rest);
+                order.shuffle(epoch, &of_each(1000, rest));
                 for Visit { row, .. } in order.visits(0..order.n_visits()) {
                     let before = last[row].replace(epoch);
                     assert!(before.is_none_or(|before| epoch == before + u64::from(rest(row))), "row {row}, epoch {epoch}");
@@ -301,7 +318,7 @@ mod tests {
         let rest = |i: usize| [1, 2, 0][i * 7 % 11 % 3];
         for lie_shuffled in [true, false] {
             let mut order = order(5000, lie_shuffled);
-            order.shuffle(4, rest);
+            order.shuffle(4, &of_each(5000, rest));
             let kinds: Vec<u8> = order.visits(0..order.n_visits()).map(|visit| rest(visit.row)).collect();
             for (kind, n) in [(1, 1819), (2, 909), (0, 0)] {
                 assert!(kinds.iter().filter(|&&visited| visited == kind).count().abs_diff(n) <= 3, "{kind}");
@@ -317,7 +334,7 @@ mod tests {
     fn neighbours_that_move_are_visited_together_where_they_are_a_fair_sample() {
         for (lie_shuffled, together) in [(true, 4300..5000), (false, 0..50)] {
             let mut order = order(5000, lie_shuffled);
-            order.shuffle(0, |_| 1);
+            order.shuffle(0, &[]);
             let rows: Vec<usize> = order.visits(0..5000).map(|visit| visit.row).collect();
             let n = rows.windows(2).filter(|pair| pair[0] + 1 == pair[1]).count();
             assert!(together.contains(&n), "{n}");
@@ -328,7 +345,7 @@ mod tests {
     fn rows_on_disk_are_visited_window_after_window_and_in_a_random_order_within() {
         let mut order = Order { streamed: true, ..order(3 * WINDOW_ROWS + 100, true) };
         let mut rows = |epoch| {
-            order.shuffle(epoch, |i| unless(i % 2 == 1));
+            order.shuffle(epoch, &of_each(3 * WINDOW_ROWS + 100, |i| u8::from(i % 2 == 0)));
             order.visits(0..order.n_visits()).map(|visit| visit.row).collect::<Vec<_>>()
         };
         let (first, second) = (rows(0), rows(1));
@@ -344,7 +361,7 @@ mod tests {
     fn chunks_in_turn_are_the_whole_order() {
         for n_workers in [1, 2, 7, 64] {
             let mut order = order(5003, true);
-            order.shuffle(3, |_| 1);
+            order.shuffle(3, &[]);
             let n = order.n_chunks(n_workers);
             let chunks: Vec<Visit> = (0..n).flat_map(|k| order.visits(order.chunk(k, n))).collect();
             assert_eq!(chunks, order.visits(0..order.n_visits()).collect::<Vec<_>>());

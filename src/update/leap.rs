@@ -88,6 +88,11 @@ impl<F: Float> Mark<F> {
         }
     }
 
+    /// Where they all stand.
+    pub fn note_all(&mut self, duals: impl Iterator<Item = F>) {
+        self.duals.iter_mut().zip(duals).for_each(|(marked, dual)| *marked = dual);
+    }
+
     /// Another is set as soon as may be.
     pub fn forget(&mut self) {
         self.stored.clear();
@@ -136,10 +141,13 @@ impl<F: Float> Sdca<F> {
     }
 
     fn set_mark(&mut self, memory: &dyn Memory<F>) {
-        let live = self.working.as_ref().map_or(&self.examples, |set| &set.update.examples);
-        for (k, example) in live.iter().enumerate() {
-            let i = self.working.as_ref().map_or(k, |set| set.members[k] as usize);
-            self.mark.duals[i] = example.dual.get();
+        match &self.working {
+            None => self.mark.note_all(self.examples.iter().map(|example| example.dual.get())),
+            Some(set) => {
+                for (&i, example) in set.members.iter().zip(&set.update.examples) {
+                    self.mark.note(i as usize, example.dual.get());
+                }
+            }
         }
         memory.load_into(&mut self.mark.stored);
     }

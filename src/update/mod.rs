@@ -76,13 +76,13 @@ pub trait Update<F: Float>: Send + Sync {
     /// Copies of the rows that are likely to move, and an update for them which shares nothing with this one but the weights:
     /// in this one their rest is 0. An epoch visits them last, and its mean is over these visits, in which all that a pass
     /// before them has moved are. None where all rows are visited as they lie.
-    fn working_set(&self) -> Option<(&Self, Rows<'_>)> {
+    fn working_set(&mut self) -> Option<(&mut Self, Rows<'_>)> {
         None
     }
 
-    /// Row i is visited in every so-manyth pass, a power of 2, or in none where that is 0.
-    fn rest(&self, _i: usize) -> u8 {
-        1
+    /// In every so-manyth pass each row is visited, a power of 2, or in none where that is 0. Empty if no row ever rests.
+    fn rests(&mut self) -> Vec<u8> {
+        Vec::new()
     }
 
     /// Reads the weights and decides how far to go along row i: a derivative, or the change of a dual variable.

@@ -88,6 +88,11 @@ impl Rests {
         self.0[i].load(Ordering::Relaxed)
     }
 
+    /// Those of all rows.
+    pub fn bytes(&mut self) -> Vec<u8> {
+        self.0.iter_mut().map(sole).collect()
+    }
+
     #[inline(always)]
     pub fn set(&self, i: usize, rest: u8) {
         self.0[i].store(rest, Ordering::Relaxed);
@@ -96,6 +101,11 @@ impl Rests {
     #[inline(always)]
     pub fn prefetch(&self, i: usize) {
         prefetch(&self.0, i);
+    }
+
+    /// Makes this of every rest.
+    pub fn change(&mut self, to: impl Fn(u8) -> u8) {
+        self.0.iter_mut().for_each(|rest| *rest = AtomicU8::new(to(sole(rest))));
     }
 
     pub fn push(&mut self, rest: u8) {

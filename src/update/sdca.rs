@@ -216,13 +216,12 @@ impl<F: Float> Update<F> for Sdca<F> {
         self.admit_awake(problem);
     }
 
-    fn working_set(&self) -> Option<(&Self, Rows<'_>)> {
-        self.working.as_ref().map(|set| (&set.update, set.copies.rows()))
+    fn working_set(&mut self) -> Option<(&mut Self, Rows<'_>)> {
+        self.working.as_mut().map(|set| (&mut set.update, set.copies.rows()))
     }
 
-    #[inline(always)]
-    fn rest(&self, i: usize) -> u8 {
-        self.rests.get(i)
+    fn rests(&mut self) -> Vec<u8> {
+        self.rests.bytes()
     }
 
     #[inline(always)]
@@ -266,7 +265,7 @@ impl<F: Float> Update<F> for Sdca<F> {
         let mut tables = vec![
             ("duals".into(), self.column(|own, i| own.examples[i].dual.get())),
             ("lags".into(), self.column(|own, i| own.examples[i].lag.get())),
-            ("rests".into(), self.column(|own, i| F::from_f32(own.rest(i).into()))),
+            ("rests".into(), self.column(|own, i| F::from_f32(own.rests.get(i).into()))),
             ("objective shares".into(), self.column(|own, i| own.shares[i].objective.get())),
             ("gap shares".into(), self.column(|own, i| own.shares[i].gap.get())),
             ("drift".into(), vec![self.drift]),

@@ -19,10 +19,10 @@ use std::collections::HashSet;
 use crate::data::{Gathered, MEMORY_BYTES, with_room};
 use crate::problem::Problem;
 use crate::sync::{Cell, Float};
+use crate::update::Tables;
 use crate::update::leap::Mark;
 use crate::update::rest::{Rests, Share, sums};
 use crate::update::sdca::{Example, Sdca};
-use crate::update::{Tables, Update};
 
 /// In every so-manyth epoch a pass over the other rows is made.
 const ROUND_EPOCHS: u8 = 8;
@@ -105,13 +105,8 @@ impl<F: Float> Sdca<F> {
             return;
         }
         let members = self.rests.rows_where(|rest| rest < LONG_REST);
-        for i in 0..self.rests.len() {
-            let epochs = self.rests.get(i);
-            if epochs >= LONG_REST {
-                self.rests.set(i, rounds(epochs));
-            }
-            self.mark.note(i, self.examples[i].dual.get());
-        }
+        self.rests.change(|epochs| if epochs >= LONG_REST { rounds(epochs) } else { epochs });
+        self.mark.note_all(self.examples.iter().map(|example| example.dual.get()));
         self.mark.forget(); // some who have moved since then are no members
         self.found(problem, members);
     }
@@ -149,7 +144,7 @@ impl<F: Float> Sdca<F> {
             let (dual, lag) = (copy(dual), copy(lag));
             update.examples.push(Example { target: *target, squared_norm: *squared_norm, dual, lag });
             update.shares.push(Share { objective: copy(objective), gap: copy(gap) });
-            update.rests.push(self.rest(i));
+            update.rests.push(self.rests.get(i));
             objective.set(F::ZERO);
             gap.set(F::ZERO);
             self.rests.set(i, 0);
@@ -164,7 +159,7 @@ impl<F: Float> Sdca<F> {
             self.examples[i].lag.set(lag.get());
             self.shares[i].objective.set(objective.get());
             self.shares[i].gap.set(gap.get());
-            self.rests.set(i, set.update.rest(k));
+            self.rests.set(i, set.update.rests.get(k));
             self.mark.note(i, dual.get());
         }
         self.mark.forget();
@@ -179,14 +174,14 @@ impl<F: Float> Sdca<F> {
         let n_members = set.members.len() + awake.len();
         let n_idle = set.update.rests.count(|rest| rest >= LONG_REST);
         if ROWS_A_MEMBER * n_members > 2 * n {
-            for i in (0..n).filter(|&i| self.rest(i) > 1) {
-                self.rests.set(i, self.rest(i) * ROUND_EPOCHS);
+            for i in (0..n).filter(|&i| self.rests.get(i) > 1) {
+                self.rests.set(i, self.rests.get(i) * ROUND_EPOCHS);
             }
             self.take_back_all(&set);
         } else if 3 * n_idle > 2 * set.members.len() && n_idle < n_members {
             self.take_back_all(&set);
             for i in set.members {
-                let rest = self.rest(i as usize);
+                let rest = self.rests.get(i as usize);
                 if rest < LONG_REST {
                     awake.push(i);
                 } else {

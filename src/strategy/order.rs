@@ -180,7 +180,7 @@ impl Bucket {
         let end = rows.len() + self.len();
         while self.rows != 0 {
             let four = [(); 4].map(|()| {
-                let row = self.start + self.rows.trailing_zeros();
+                let row = self.start.wrapping_add(self.rows.trailing_zeros());
                 self.rows &= self.rows.wrapping_sub(1);
                 row
             });
@@ -194,7 +194,7 @@ impl Bucket {
 /// that both last to the end.
 fn append_stretches(moving: &[Bucket], still: &[Bucket], rows: &mut Vec<u32>, random: &mut impl Rng) {
     let mut kinds = [moving, still].map(|buckets| (buckets.iter(), buckets.iter().map(|bucket| bucket.len()).sum::<usize>()));
-    rows.reserve(kinds[0].1 + kinds[1].1);
+    rows.reserve(kinds[0].1 + kinds[1].1 + 3); // and what the last four are too many
     while kinds[0].1 + kinds[1].1 > 0 {
         let moves = random.random_range(0..kinds[0].1 + kinds[1].1) < kinds[0].1;
         let (buckets, left) = &mut kinds[usize::from(!moves)];
@@ -287,6 +287,8 @@ mod tests {
             assert_eq!(sorted, (0..n).collect::<Vec<_>>());
             order.shuffle(1, &[]);
             assert!(n < 100 || first != rows(&order));
+            order.shuffle(0, &vec![1; n]);
+            assert_eq!(first, rows(&order));
             order.shuffle(0, &[]);
             assert_eq!(first, rows(&order));
             order.shuffle(0, &of_each(n, |i| u8::from(i % 3 != 0)));
@@ -301,6 +303,8 @@ mod tests {
         let rest = |i: usize| [0, 1, 2, 4, 8, 16, 128][i * 7 % 13 % 7];
         for streamed in [false, true] {
             let mut order = Order { streamed, ..order(1000, true) };
+            order.shuffle(0, &[]);
+            assert_eq!(order.n_visits(), 1000);
             let mut last = vec![None; 1000];
             for epoch in 200..600u64 {
                 order.shuffle(epoch, &of_each(1000, rest));

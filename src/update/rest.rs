@@ -168,8 +168,11 @@ mod tests {
         for n in 0..1000 {
             let so: Vec<u32> = (0..n).filter(|&i| rest(i) > 1).map(|i| i as u32).collect();
             assert_eq!((rests.count(|rest| rest > 1), rests.rows_where(|rest| rest > 1)), (so.len(), so));
+            assert_eq!(rests.bytes(), (0..n).map(rest).collect::<Vec<u8>>());
             rests.push(rest(n));
         }
+        rests.change(|rest| rest / 2);
+        assert_eq!(rests.bytes(), (0..1000).map(|n| rest(n) / 2).collect::<Vec<u8>>());
         assert_eq!(Rests::new(100_000).count(|rest| rest == 1), 100_000);
     }
 }

@@ -37,8 +37,6 @@ use crate::weights::{Meeting, Weights};
 pub(super) const FEATURE_COST: f64 = 0.5;
 /// What a visit costs besides its row's non-zeros, in non-zeros: on debian-libraries (12 a row) 28 to 44 ns, on rcv1 (75) 63 to 110.
 const VISIT_COST: f64 = 30.0;
-/// The share of the time that merges may take.
-pub(super) const MERGE_SHARE: f64 = 0.1;
 /// From this t on a change is taken whole: it climbs by 2 (t - 1/2) / t^2, at least 0.9, of what the best t would, and nothing
 /// has to be taken back.
 const WHOLE: f64 = 0.76;

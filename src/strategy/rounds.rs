@@ -15,7 +15,7 @@
 //! Rounds with private changes are SySCD's (Ioannou, Mendler-Duenner and Parnell, NeurIPS 2019), merges that are searched
 //! CoCoA+'s (Ma et al., ICML 2015) made exact.
 
-use crate::strategy::climb::{Climb, FEATURE_COST, FEWEST_ROWS, MERGE_SHARE, scale, visit_cost};
+use crate::strategy::climb::{Climb, FEATURE_COST, FEWEST_ROWS, scale, visit_cost};
 use crate::strategy::{Job, Pass, Sequential};
 use crate::sync::{AtomicBool, Cell, Float, Mutex, Ordering, RwLock, zeros};
 use crate::threads::Barrier;
@@ -28,6 +28,8 @@ const ROUNDS_WANTED: usize = 6;
 const BLOCK: usize = 1024;
 /// Sums that run side by side.
 const LANES: usize = 16;
+/// The share of the time that merges may take.
+const MERGE_SHARE: f64 = 0.1;
 
 /// Private copies of all weights, merged in rounds.
 pub struct Rounds<F> {
@@ -163,11 +165,13 @@ fn products<F: Float>(common: &[F], changed: &[&[F]]) -> Vec<f64> {
 
 /// Few enough terms in each of many sums for the weights' own precision.
 fn product<F: Float>(x: &[F], y: &[F]) -> f64 {
+    let ((x, last_x), (y, last_y)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
     let mut sums = [F::ZERO; LANES];
-    for (x, y) in x.chunks(LANES).zip(y.chunks(LANES)) {
-        for (sum, (&x, &y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-            *sum += x * y;
-        }
+    for (x, y) in x.iter().zip(y) {
+        (0..LANES).for_each(|k| sums[k] += x[k] * y[k]);
+    }
+    for (sum, (&x, &y)) in sums.iter_mut().zip(last_x.iter().zip(last_y)) {
+        *sum += x * y;
     }
     sums.iter().map(|sum| sum.to_f64()).sum()
 }

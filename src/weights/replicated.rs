@@ -33,7 +33,7 @@ pub enum Level {
 #[derive(Debug, Default)]
 pub struct Common<F> {
     weights: Vec<F>,
-    /// How many merges there have been.
+    /// How often they were written.
     merges: u64,
 }
 
@@ -77,13 +77,21 @@ impl<F: Float> Replicated<F> {
         self.n_hot = n_hot;
     }
 
-    /// Brings a replica up to the shared head, whatever it was.
+    /// Brings a replica whose changes are all merged, or a new one, up to the shared head.
     pub fn refresh(&self, replica: &mut Replica<F>) {
+        let Replica { own, common, merges } = replica;
         let (hot, warm) = (lock(&self.hot), lock(&self.warm));
-        replica.own.clone_from(&warm.weights);
-        replica.own[..self.n_hot].copy_from_slice(&hot.weights);
-        replica.common.clone_from(&replica.own);
-        replica.merges = [hot.merges, warm.merges];
+        let (n_hot, n_head) = (self.n_hot, warm.weights.len());
+        let new = own.len() != n_head;
+        own.resize(n_head, F::ZERO);
+        common.resize(n_head, F::ZERO);
+        let levels = [(&hot, 0..n_hot, 0), (&warm, n_hot..n_head, n_hot)];
+        for ((shared, features, start), seen) in levels.into_iter().zip(merges) {
+            if new || *seen != shared.merges {
+                copy_twice(&shared.weights[start..], &mut own[features.clone()], &mut common[features]);
+                *seen = shared.merges;
+            }
+        }
     }
 
     /// Merges a replica's changes of one level, scaled by what `scale` makes of the meeting: both heads are the sum
@@ -105,18 +113,21 @@ impl<F: Float> Replicated<F> {
         let (own, common) = (&mut replica.own[features.clone()], &mut replica.common[features]);
         let seen = &mut replica.merges[level as usize];
         let merged = if merges == seen {
-            weights.copy_from_slice(own); // nobody else was here: the very numbers, without rounding
+            // Nobody else was here: the very numbers, without rounding.
+            copy_twice(own, weights, common);
             (F::ONE, Meeting { overlap: 0.0, length: 0.0 })
         } else {
-            let met = meeting(weights, common, own);
+            // Most changes are taken whole: so they are added before it is known.
+            let met = add_change(weights, common, own);
             let scale = scale(met);
-            for ((w_j, common), own) in weights.iter_mut().zip(&*common).zip(&*own) {
-                *w_j += scale * (*own - *common);
+            if scale != F::ONE {
+                for ((w_j, common), own) in weights.iter_mut().zip(&*common).zip(&*own) {
+                    *w_j += (scale - F::ONE) * (*own - *common);
+                }
             }
-            own.copy_from_slice(weights);
+            copy_twice(weights, own, common);
             (scale, met)
         };
-        common.copy_from_slice(own);
         *merges += 1;
         *seen = *merges;
         Some(merged)
@@ -155,19 +166,33 @@ fn owned<F>(common: &mut Mutex<Common<F>>) -> &mut Common<F> {
     common.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Many sums side by side, each over few enough terms for the weights' own precision.
-fn meeting<F: Float>(shared: &[F], common: &[F], own: &[F]) -> Meeting {
+fn copy_twice<F: Float>(from: &[F], first: &mut [F], second: &mut [F]) {
+    for ((&from, first), second) in from.iter().zip(first).zip(second) {
+        (*first, *second) = (from, from);
+    }
+}
+
+/// Adds what was changed to the shared weights, and tells what it met there. Many sums side by side, each over few enough terms
+/// for the weights' own precision.
+fn add_change<F: Float>(shared: &mut [F], common: &[F], own: &[F]) -> Meeting {
     const LANES: usize = 16;
     const BLOCK: usize = 64 * LANES;
     let mut met = Meeting { overlap: 0.0, length: 0.0 };
-    for ((shared, common), own) in shared.chunks(BLOCK).zip(common.chunks(BLOCK)).zip(own.chunks(BLOCK)) {
+    for ((shared, common), own) in shared.chunks_mut(BLOCK).zip(common.chunks(BLOCK)).zip(own.chunks(BLOCK)) {
         let (mut overlap, mut length) = ([F::ZERO; LANES], [F::ZERO; LANES]);
-        for ((shared, common), own) in shared.chunks(LANES).zip(common.chunks(LANES)).zip(own.chunks(LANES)) {
-            for (k, ((&shared, &common), &own)) in shared.iter().zip(common).zip(own).enumerate() {
-                let change = own - common;
-                overlap[k] += change * (shared - common);
-                length[k] += change * change;
-            }
+        let mut add = |k: usize, shared: &mut F, common: F, own: F| {
+            let change = own - common;
+            overlap[k] += change * (*shared - common);
+            length[k] += change * change;
+            *shared += change;
+        };
+        let (shared, last_shared) = shared.as_chunks_mut::<LANES>();
+        let ((common, last_common), (own, last_own)) = (common.as_chunks::<LANES>(), own.as_chunks::<LANES>());
+        for ((shared, common), own) in shared.iter_mut().zip(common).zip(own) {
+            (0..LANES).for_each(|k| add(k, &mut shared[k], common[k], own[k]));
+        }
+        for (k, ((shared, &common), &own)) in last_shared.iter_mut().zip(last_common).zip(last_own).enumerate() {
+            add(k, shared, common, own);
         }
         met.overlap += overlap.iter().map(|sum| sum.to_f64()).sum::<f64>();
         met.length += length.iter().map(|sum| sum.to_f64()).sum::<f64>();
@@ -196,10 +221,12 @@ impl<F: Float> Memory<F> for Replicated<F> {
         self.intercept.get()
     }
     fn store(&mut self, weights: &[F], intercept: F) {
-        let warm = owned(&mut self.warm);
+        let (hot, warm) = (owned(&mut self.hot), owned(&mut self.warm));
         let (first, rest) = weights.split_at(warm.weights.len());
+        hot.weights.copy_from_slice(&first[..self.n_hot]);
         warm.weights.copy_from_slice(first);
-        owned(&mut self.hot).weights.copy_from_slice(&first[..self.n_hot]);
+        hot.merges += 1; // no replica has seen these
+        warm.merges += 1;
         set_values(&self.tail[first.len()..], rest);
         self.intercept.set(intercept);
     }
@@ -335,6 +362,37 @@ mod tests {
             assert_eq!(shared.view(&mut mine, &none).get(first + 39), 3.5);
             assert_eq!(shared.view(&mut yours, &none).get(first + 39), 3.0, "a replica hears of others when it merges");
         }
+    }
+
+    #[test]
+    fn a_refreshed_replica_has_what_anybody_wrote() {
+        let mut shared = Replicated::<f32>::zeros(50);
+        shared.set_head(20, 45);
+        let (mut mine, mut yours, none) = (Replica::default(), Replica::default(), Private::new(0.0));
+        shared.refresh(&mut mine);
+        let up_to_date = |shared: &Replicated<f32>, replica: &mut Replica<f32>| {
+            shared.refresh(replica);
+            let (weights, w) = (shared.load().0, shared.view(replica, &none));
+            assert!((0..50).all(|j| w.get(j) == weights[j]), "{weights:?}");
+            assert_eq!((&replica.common, weights.iter().sum()), (&replica.own, weights[0] * 50.0));
+        };
+        // Another one merges one level, and then the other.
+        for level in [Level::Hot, Level::Warm] {
+            shared.refresh(&mut yours);
+            let features = if level == Level::Hot { 0..20 } else { 20..45 };
+            features.for_each(|j| shared.view(&mut yours, &none).add_with(j, |_| 1.0));
+            shared.merge(level, &mut yours, true, |_| 1.0).expect("a merge");
+            shared.refresh(&mut mine);
+            assert_eq!((mine.own[0], mine.own[44]), (1.0, if level == Level::Hot { 0.0 } else { 1.0 }));
+        }
+        (45..50).for_each(|j| shared.view(&mut yours, &none).add_with(j, |_| 1.0));
+        up_to_date(&shared, &mut mine);
+        // One who was alone, and who owns it.
+        shared.alone(&none, |w| (0..50).for_each(|j| w.add_with(j, |_| 1.0)));
+        up_to_date(&shared, &mut mine);
+        shared.store(&[7.0; 50], 0.0);
+        up_to_date(&shared, &mut mine);
+        up_to_date(&shared, &mut yours);
     }
 
     #[test]

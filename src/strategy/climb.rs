@@ -33,7 +33,8 @@ use crate::sync::Float;
 use crate::update::{Update, Visit};
 use crate::weights::{Meeting, Weights};
 
-/// A merge runs over its features a few times; this many non-zeros of rows cost as much as one of them.
+/// A merge runs over its features twice; this many non-zeros of rows cost about as much as one of them (0.6 ns, where lines take
+/// 200 ns from core to core).
 pub(super) const FEATURE_COST: f64 = 0.5;
 /// What a visit costs besides its row's non-zeros, in non-zeros: on debian-libraries (12 a row) 28 to 44 ns, on rcv1 (75) 63 to 110.
 const VISIT_COST: f64 = 30.0;

@@ -33,7 +33,7 @@ pub enum Level {
 #[derive(Debug, Default)]
 pub struct Common<F> {
     weights: Vec<F>,
-    /// How often they were written.
+    /// How many merges there have been.
     merges: u64,
 }
 
@@ -77,21 +77,15 @@ impl<F: Float> Replicated<F> {
         self.n_hot = n_hot;
     }
 
-    /// Brings a replica whose changes are all merged, or a new one, up to the shared head.
+    /// Brings a replica up to the shared head, whatever it was.
     pub fn refresh(&self, replica: &mut Replica<F>) {
         let Replica { own, common, merges } = replica;
         let (hot, warm) = (lock(&self.hot), lock(&self.warm));
-        let (n_hot, n_head) = (self.n_hot, warm.weights.len());
-        let new = own.len() != n_head;
-        own.resize(n_head, F::ZERO);
-        common.resize(n_head, F::ZERO);
-        let levels = [(&hot, 0..n_hot, 0), (&warm, n_hot..n_head, n_hot)];
-        for ((shared, features, start), seen) in levels.into_iter().zip(merges) {
-            if new || *seen != shared.merges {
-                copy_twice(&shared.weights[start..], &mut own[features.clone()], &mut common[features]);
-                *seen = shared.merges;
-            }
-        }
+        own.resize(warm.weights.len(), F::ZERO);
+        common.resize(warm.weights.len(), F::ZERO);
+        copy_twice(&warm.weights, own, common);
+        copy_twice(&hot.weights, &mut own[..self.n_hot], &mut common[..self.n_hot]);
+        *merges = [hot.merges, warm.merges];
     }
 
     /// Merges a replica's changes of one level, scaled by what `scale` makes of the meeting: both heads are the sum
@@ -166,6 +160,7 @@ fn owned<F>(common: &mut Mutex<Common<F>>) -> &mut Common<F> {
     common.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// Slices of one length.
 fn copy_twice<F: Float>(from: &[F], first: &mut [F], second: &mut [F]) {
     for ((&from, first), second) in from.iter().zip(first).zip(second) {
         (*first, *second) = (from, from);
@@ -177,6 +172,7 @@ fn copy_twice<F: Float>(from: &[F], first: &mut [F], second: &mut [F]) {
 fn add_change<F: Float>(shared: &mut [F], common: &[F], own: &[F]) -> Meeting {
     const LANES: usize = 16;
     const BLOCK: usize = 64 * LANES;
+    debug_assert!(shared.len() == common.len() && common.len() == own.len());
     let mut met = Meeting { overlap: 0.0, length: 0.0 };
     for ((shared, common), own) in shared.chunks_mut(BLOCK).zip(common.chunks(BLOCK)).zip(own.chunks(BLOCK)) {
         let (mut overlap, mut length) = ([F::ZERO; LANES], [F::ZERO; LANES]);
@@ -221,12 +217,10 @@ impl<F: Float> Memory<F> for Replicated<F> {
         self.intercept.get()
     }
     fn store(&mut self, weights: &[F], intercept: F) {
-        let (hot, warm) = (owned(&mut self.hot), owned(&mut self.warm));
+        let warm = owned(&mut self.warm);
         let (first, rest) = weights.split_at(warm.weights.len());
-        hot.weights.copy_from_slice(&first[..self.n_hot]);
         warm.weights.copy_from_slice(first);
-        hot.merges += 1; // no replica has seen these
-        warm.merges += 1;
+        owned(&mut self.hot).weights.copy_from_slice(&first[..self.n_hot]);
         set_values(&self.tail[first.len()..], rest);
         self.intercept.set(intercept);
     }
@@ -393,6 +387,20 @@ mod tests {
         shared.store(&[7.0; 50], 0.0);
         up_to_date(&shared, &mut mine);
         up_to_date(&shared, &mut yours);
+    }
+
+    #[test]
+    fn a_change_of_any_length_is_added_and_measured_whole() {
+        for n in [0, 1, 15, 16, 17, 1023, 1024, 1040, 2 * 1024 + 21] {
+            let number = |j: usize, k: usize| ((j * (k + 2) + k) % 23) as f64 - 11.0;
+            let [mut shared, common, own] = [0, 1, 2].map(|k| (0..n).map(|j| number(j, k)).collect::<Vec<_>>());
+            let changes: Vec<f64> = own.iter().zip(&common).map(|(own, common)| own - common).collect();
+            let added: Vec<f64> = shared.iter().zip(&changes).map(|(w_j, change)| w_j + change).collect();
+            let overlap =
+                changes.iter().zip(shared.iter().zip(&common)).map(|(change, (w_j, common))| change * (w_j - common)).sum();
+            let length = changes.iter().map(|change| change * change).sum();
+            assert_eq!((add_change(&mut shared, &common, &own), shared), (Meeting { overlap, length }, added), "{n}");
+        }
     }
 
     #[test]

@@ -26,16 +26,17 @@ use crate::weights::{Level, Replica, Replicated};
 /// news20, 80 on debian-libraries, 42 on rcv1.
 const HOT_FEATURES: usize = 512;
 /// The share of the time that hot merges may take, but that there is one at the end of each draw. A third less often than at
-/// 0.03: 0.93 to 1.0 of the time, as many epochs.
+/// 0.03: 0.95 to 1.01 of the time, as many epochs.
 const HOT_SHARE: f64 = 0.02;
-/// The share that warm ones may take. Twice as often as at 0.1: 0.87 to 0.96 of the time on debian-libraries, 0.9 to 1.0 on
-/// rcv1, 1.0 to 1.02 on 20 Newsgroups, in fewer epochs; at 0.3 20 Newsgroups takes 1.04 to 1.14.
+/// The share that warm ones may take. Twice as often as at 0.1: 0.90 to 0.96 of the time on debian-libraries, 0.9 to 1.04 on
+/// rcv1, 1.0 to 1.04 on 20 Newsgroups, in fewer epochs; at 0.3 20 Newsgroups takes 1.04 to 1.14.
 const WARM_SHARE: f64 = 0.2;
 /// Warm merges of each worker in an epoch that are wanted at least: the head is cut where they would cost more. More of them
 /// would leave more features to the tail, whose lines travel between the cores: on sets of 15 ms that costs 30 ns a row.
 const MERGES_WANTED: f64 = 8.0;
 /// And so many at most where all are at work, though more would cost little by the clock of one merge: each drives a worker's
-/// own weights out of his cache. 10 over 20 of them: 0.89 of the time on 50 million non-zeros, as many epochs.
+/// own weights out of his cache. 10 over 20 of them: 0.89 of the time on 50 million non-zeros, 0.95 since merges are cheaper; as
+/// many epochs.
 const MERGES_ENOUGH: usize = 10;
 /// A head this small is merged in a microsecond, and is never cut.
 const FEWEST_FEATURES: usize = 1024;

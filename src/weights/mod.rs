@@ -6,6 +6,7 @@
 //! A worker keeps a copy, and publishes what it changed after each chunk of rows ([`Shared::with_intercept`]).
 
 mod local;
+mod meeting;
 mod replicated;
 mod shared;
 
@@ -15,7 +16,8 @@ use crate::data::{Row, with_values};
 use crate::sync::Float;
 
 pub use local::{Local, Plain};
-pub use replicated::{Level, Meeting, Replica, ReplicaView, Replicated};
+pub use meeting::Meeting;
+pub use replicated::{Level, Replica, ReplicaView, Replicated};
 pub use shared::{Shared, View};
 
 /// One worker's view of the weights: cheap to copy, never exclusive.

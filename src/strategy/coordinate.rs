@@ -251,7 +251,7 @@ impl<F: Float, L: Loss> Strategy<F> for Coordinate<F, L> {
             team.install(|| self.step_intercept(problem, step_size));
         }
         self.watch.begin_epoch(team);
-        self.order.shuffle(self.epoch, &[]);
+        team.install(|| self.order.shuffle(self.epoch, &[]));
         let size = *self.crew.size.get_or_insert(team.n_workers());
         let size = size.min(team.n_workers());
         let seen = self.pass(problem, team, size, step_size);

@@ -3,6 +3,7 @@
 //! is the same for all and stands here.
 
 mod averaging;
+mod bucket;
 mod choice;
 mod climb;
 mod components;

@@ -25,7 +25,7 @@ const LANES: usize = 8;
 /// Rows that are looked at together.
 const WORD_ROWS: usize = 64;
 /// Rows in one piece of a sum: borders that do not depend on the number of workers.
-const CHUNK: usize = 1 << 17;
+const CHUNK: usize = 1 << 14;
 
 /// For how many epochs a row that a visit has not moved is left alone.
 #[inline(always)]

@@ -14,7 +14,8 @@ const PROBE_EPOCHS: u64 = 16;
 const STALENESS: f64 = 1.15;
 /// How often a size is tried in one epoch.
 const TRIES: usize = 2;
-/// Tries share an epoch evenly where they have fewer visits each; else half of it, and the fastest takes the rest.
+/// Tries share an epoch evenly where they have fewer visits each; else half of it, but no more than twice as many visits each,
+/// and the fastest takes the rest.
 const ENOUGH_VISITS: usize = 16_384;
 /// A try, or an epoch, with fewer visits says nothing.
 const FEWEST_VISITS: usize = 64;
@@ -75,7 +76,7 @@ impl Crew {
             return;
         }
         self.next_probe = self.epochs - 1 + PROBE_EPOCHS;
-        let share = (n_visits / (2 * n_tries)).max(ENOUGH_VISITS).min(n_visits / n_tries);
+        let share = (n_visits / (2 * n_tries)).clamp(ENOUGH_VISITS, 2 * ENOUGH_VISITS).min(n_visits / n_tries);
         tried.iter().for_each(|&k| self.costs[k] = f64::INFINITY);
         for (place, &k) in tried.iter().cycle().take(n_tries).enumerate() {
             let seconds = work(place * share..(place + 1) * share, self.sizes[k]);

@@ -3,7 +3,8 @@
 //! several sizes take equal parts of the visits in turn, and the fastest takes what is left of them and the epochs that
 //! follow. Each is tried [`TRIES`] times and judged by its best, for what else goes on in a machine only ever takes time. What
 //! takes it all the time, such as another program on one of the cores, may leave a short try alone: an epoch that takes far
-//! longer than fewer workers would have is the last of that size, until sizes are tried again a few epochs later.
+//! longer than fewer workers would have is the last of that size, until sizes are tried again a few epochs later. An epoch that
+//! is too short to be tried is too short to be shared: one worker takes it.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -17,7 +18,10 @@ const TRIES: usize = 2;
 /// Tries share an epoch evenly where they have fewer visits each; else half of it, but no more than twice as many visits each,
 /// and the fastest takes the rest.
 const ENOUGH_VISITS: usize = 16_384;
-/// A try, or an epoch, with fewer visits says nothing.
+/// Tries are as long, in seconds of one worker: to bring work, and the weights, to another core takes several microseconds. Tries
+/// of any length: 1.03 of the time on debian-libraries, two workers.
+const SHORTEST_TRY: f64 = 50e-6;
+/// An epoch with fewer visits says nothing.
 const FEWEST_VISITS: usize = 64;
 
 /// An epoch that costs so many times what it would have cost with fewer workers is far longer, ...
@@ -32,6 +36,8 @@ pub struct Crew {
     /// Seconds a visit when they were last tried, as if every visit were worth as much as one's who is alone.
     costs: Vec<f64>,
     chosen: usize,
+    /// Seconds a visit in the last epoch that was not tried, times the workers it had.
+    work: f64,
     epochs: u64,
     /// In which epoch they are tried again.
     next_probe: u64,
@@ -41,7 +47,7 @@ impl Crew {
     /// Up to `most` workers: all, half of them, a quarter ... one.
     pub fn new(most: usize) -> Self {
         let sizes: Vec<usize> = std::iter::successors(Some(most), |&n| (n > 1).then_some(n / 2)).collect();
-        Self { costs: vec![f64::INFINITY; sizes.len()], sizes, chosen: 0, epochs: 0, next_probe: 1 }
+        Self { costs: vec![f64::INFINITY; sizes.len()], sizes, chosen: 0, work: 0.0, epochs: 0, next_probe: 1 }
     }
 
     /// How many workers are at work now.
@@ -61,13 +67,20 @@ impl Crew {
     /// The same, with seconds that `work` tells.
     fn run_timed(&mut self, n_visits: usize, mut work: impl FnMut(Range<usize>, usize) -> f64) {
         // All sizes at first; later the chosen one and its neighbours.
-        let near = |k: &usize| self.epochs == 1 || k.abs_diff(self.chosen) <= 1;
-        let tried: Vec<usize> = (0..self.sizes.len()).filter(near).collect();
+        let first = self.costs.iter().all(|cost| cost.is_infinite());
+        let tried: Vec<usize> = (0..self.sizes.len()).filter(|k| first || k.abs_diff(self.chosen) <= 1).collect();
         let n_tries = TRIES * tried.len();
-        let probes = self.epochs >= self.next_probe && tried.len() > 1 && n_visits >= FEWEST_VISITS * n_tries;
+        let due = self.epochs >= self.next_probe && tried.len() > 1;
+        let long = n_visits >= n_tries && n_visits as f64 * self.work >= SHORTEST_TRY * n_tries as f64;
         self.epochs += 1;
-        if !probes {
+        if due && !long {
+            self.chosen = self.sizes.len() - 1; // and the next epoch that is long enough is tried
+        }
+        if !(due && long) {
             let seconds = work(0..n_visits, self.size());
+            if n_visits >= FEWEST_VISITS {
+                self.work = seconds * self.size() as f64 / n_visits as f64;
+            }
             let cost = self.cost(self.chosen, seconds, n_visits);
             let fewer = (self.chosen + 1..self.sizes.len()).min_by(|&a, &b| self.costs[a].total_cmp(&self.costs[b]));
             if let Some(k) = fewer.filter(|&k| n_visits >= FEWEST_VISITS && cost > FAR_LONGER * self.costs[k]) {
@@ -176,6 +189,21 @@ mod tests {
         // It may have been by chance.
         (0..4).for_each(|_| _ = epoch(&mut crew, 10_000, |n| 1.0 / n as f64));
         assert_eq!(crew.size(), 2);
+    }
+
+    #[test]
+    fn an_epoch_too_short_to_be_tried_is_one_workers_and_the_next_long_one_is_tried() {
+        let mut crew = Crew::new(4);
+        let cost = |n: usize| 1e-6 / n as f64;
+        epoch(&mut crew, 10_000, cost);
+        assert_eq!(crew.size(), 4);
+        for _ in 0..3 {
+            assert_eq!(epoch(&mut crew, 100, cost), [(0..100, 1)]);
+            assert_eq!(crew.size(), 1);
+        }
+        assert_eq!(epoch(&mut crew, 0, cost), [(0..0, 1)]);
+        let tried: Vec<usize> = epoch(&mut crew, 10_000, cost).into_iter().map(|(_, size)| size).collect();
+        assert_eq!((&tried[..6], crew.size()), (&[4, 2, 1, 4, 2, 1][..], 4));
     }
 
     #[test]
